@@ -1,7 +1,7 @@
 // Package faasflow lets you write flows in Go.
 //
 // A flow composes OpenFaaS functions into a graph: its nodes call functions, call URLs or run the flow's own code, and it
-// branches, fans out over collections and merges what comes back. With this package a flow is compiled to a WebAssembly
+// branches, processes collections in parallel, and merges the results. With this package a flow is compiled to a WebAssembly
 // module, which the faas-flow host runs on a laptop or as an OpenFaaS function. The names are those of the original
 // faas-flow library for Go, so a handler that was written for it compiles once its import is changed.
 //
@@ -50,7 +50,7 @@
 //
 // # How the builder works
 //
-// Nothing is checked while a flow is being described, except for what cannot be meant, such as a function that is nil.
+// Nothing is checked while a flow is being described, except for arguments that are certainly wrong, such as a nil function.
 // The host checks the whole definition when it loads the module, and reports every problem at once; "faas-flow check" does
 // the same on the command line.
 //
@@ -61,7 +61,7 @@
 //
 // Functions run in a sandbox without files, network or clock, and must not rely on what an earlier call left in memory:
 // the next node of the same run may be executed by another instance of the module, possibly on another machine. Keep
-// values in the [Context] instead. Goroutines that are left over when a function returns do not go on until the next call.
+// values in the [Context] instead. Goroutines that are left over when a function returns do not continue until the next call.
 //
 // # Handler ids
 //

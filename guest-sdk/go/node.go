@@ -54,7 +54,7 @@ type waitModel struct {
 //
 // If the function is a flow, the call begins a run of it, and waits for the end of that run without holding anything:
 // its result is the response, and its failure that of the call. The same call, repeated, is the same run. It is stopped
-// if this run ends without it. At most 16 runs may be within each other. For a function that takes longer than a request
+// if this run ends without it. At most 16 runs may be nested in this way. For a function that takes longer than a request
 // may, see [Asynchronous].
 func (n *Node) Apply(function string, options ...Option) *Node {
 	call := &callModel{target: function}
@@ -79,7 +79,7 @@ func (n *Node) Modify(modifier Modifier) *Node {
 	return n.add(operation{modify: modifier})
 }
 
-// Sleep adds a sleep: the data is handed on unchanged after this time, in whole milliseconds, at most 366 days.
+// Sleep adds a sleep: the data is passed on unchanged after this time, in whole milliseconds, at most 366 days.
 //
 // A node that sleeps is stored, and nothing is held for it. Its [Node.Timeout] does not count the sleep; the deadline of
 // the run does.
@@ -93,10 +93,10 @@ func (n *Node) SleepUntil(moment func(data []byte) (Wake, error)) *Node {
 	return n.add(operation{sleepUntil: moment})
 }
 
-// WaitFor adds a wait for a signal: a named message that somebody sends to the run, with POST /flow/ID/signal/NAME,
+// WaitFor adds a wait for a signal: a named message that is sent to the run, with POST /flow/ID/signal/NAME,
 // "faas-flow signal", or an address from [Context.SignalURL]. The body of the signal is the output.
 //
-// Each signal is taken by one node: the one that has waited for it the longest. One that is sent before a node waits for
+// Each signal is received by one node: the one that has waited for it the longest. One that is sent before a node waits for
 // it is kept until one does. Nothing is held while the node waits. Its [Node.Timeout] does not count the wait; the
 // deadline of the run does. If the node is tried again, it keeps the signal that it has.
 //
@@ -151,7 +151,7 @@ func (n *Node) add(o operation) *Node {
 	return n
 }
 
-// Wake says when a node that sleeps goes on: see [Node.SleepUntil]. The zero value does not sleep.
+// Wake says when a sleeping node continues: see [Node.SleepUntil]. The zero value does not sleep.
 type Wake struct {
 	after uint64
 	at    string

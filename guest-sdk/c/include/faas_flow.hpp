@@ -18,11 +18,12 @@
  * FF_FLOW_CPP(define)
  * @endcode
  *
- * A handler is anything that can be called. It is kept as long as the instance of the flow, with all that it has captured. What
- * the methods mean is said at the functions of `faas_flow/builder.h` with the same names.
+ * A handler is anything that can be called. It is kept as long as the instance of the flow, with all that it has captured. The
+ * functions of `faas_flow/builder.h` with the same names describe what the methods do.
  *
- * Exceptions: there is no unwinding in a flow. What is thrown ends the handler's call with FF0006, with the type and the text of
- * the exception; `catch` is never reached, and destructors do not run. Return `ff::reject(…)` for data that is wrong.
+ * Exceptions: there is no unwinding in a flow. An exception that is thrown ends the handler's call with FF0006, with the
+ * exception's type and text; `catch` is never reached, and destructors do not run. Return `ff::reject(…)` for data that is
+ * wrong.
  */
 #ifndef FAAS_FLOW_HPP
 #define FAAS_FLOW_HPP
@@ -51,7 +52,7 @@ struct failure {
     std::string message;
     /** Whether trying again may help. */
     bool is_retry = false;
-    /** The status with which the caller is answered, from 400 to 499, or 0. Only of a rejection. */
+    /** The status with which the caller is answered, from 400 to 499, or 0. Only for a rejection. */
     std::uint16_t status = 0;
     /** The failure of a function of C, which then takes the place of all that. */
     ff_result *of_c = nullptr;
@@ -110,7 +111,7 @@ using keys = std::vector<std::string>;
 /** The items of a for-each: keys and data. */
 using items = std::vector<std::pair<std::string, std::string>>;
 
-/** When a node that sleeps goes on. */
+/** When a sleeping node continues. */
 struct wake {
     /** The moment, as RFC 3339 writes it, or empty. */
     std::string at;

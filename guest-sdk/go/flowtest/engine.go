@@ -235,7 +235,7 @@ func (e *engine) attempt(path string, limit time.Duration, run func() (value, *f
 	return output, f
 }
 
-// commit keeps what the attempt has set by now, and begins its time limit anew.
+// commit keeps what the attempt has set by now, and restarts its time limit.
 func (e *engine) commit() {
 	e.own.before = kept{maps.Clone(e.fake.values), maps.Clone(e.fake.Labels), e.fake.Response}
 	if e.own.limit > 0 {

@@ -113,7 +113,7 @@ export class ForEach extends Branches {
    * Lets this number of items fail without failing the for-each. By default none may.
    *
    * An item that fails and is tolerated has no result: an {@link Branches.aggregator} does not see it, and a closure of
-   * {@link ForEach.gather} sees its failure. The other items go on. If one more item fails, the for-each fails.
+   * {@link ForEach.gather} sees its failure. The other items continue. If one more item fails, the for-each fails.
    *
    * ```ts
    * import { flow } from "faas-flow";

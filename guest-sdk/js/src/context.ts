@@ -55,8 +55,8 @@ export interface Host {
  * # In `define`
  *
  * `define` may read the context, for example to add a query parameter of the request to a call. The host then asks for the
- * definition at the start of every run and keeps it with the run, and the flow is defined anew in each instance. If `define` does
- * nothing with the context but log, and hand it on to closures, the flow is defined when it is built, which is faster.
+ * definition at the start of every run and keeps it with the run, and the flow is defined again in each instance. If `define`
+ * does nothing with the context but log, and hand it on to closures, the flow is defined when it is built, which is faster.
  *
  * While `define` runs there is no current node: {@link Context.node} and {@link Context.inputs} are empty, and values cannot be
  * changed.
@@ -128,7 +128,7 @@ export class Context {
    * The media type of the data that this closure got: `application/json`, or `text/plain; charset=utf-8`. In a closure of
    * {@link Call.prepare} it is that of the request, in one of {@link Call.receive} that of the response.
    *
-   * It is `application/octet-stream` if nobody has said what the data is, and in closures that get several values or none:
+   * It is `application/octet-stream` if no media type was set for the data, and in closures that get several values or none:
    * aggregators, and those for failures and for the end of the run.
    */
   get contentType(): string {
@@ -148,7 +148,8 @@ export class Context {
    * call it is `application/octet-stream`, or `application/json` for what {@link json} makes. Calls of functions and URLs send it
    * as `Content-Type`, and so does the answer to the caller.
    *
-   * A text that is no media type as RFC 9110 defines it, or has more than 255 bytes, is rejected, and so is the call in `define`.
+   * A text that is not a media type as RFC 9110 defines it, or has more than 255 bytes, is rejected, and so is the call in
+   * `define`.
    */
   setContentType(mediaType: string): void {
     asked("reject", () => this.host.setContentType(text(mediaType, "a media type")));
@@ -183,22 +184,24 @@ export class Context {
   }
 
   /**
-   * Gives the run a label, by which people find it in lists, or another value to one that it has. It is committed with the node's
-   * output, and dropped if the node fails.
+   * Gives the run a label, by which people find it in lists, or replaces the value of a label that it has. It is committed with
+   * the node's output, and dropped if the node fails.
    *
-   * It is rejected if the key has not 1 to 63 characters of `A-Z a-z 0-9 . _ / -` of which the first is a letter or digit, if the
-   * value has more than 128 bytes or control characters, if the run would have more than 16 labels, and in `define`.
+   * It is rejected if the key does not have 1 to 63 characters of `A-Z a-z 0-9 . _ / -` of which the first is a letter or
+   * digit, if the value has more than 128 bytes or control characters, if the run would have more than 16 labels, and in
+   * `define`.
    */
   label(key: string, value: string): void {
     asked("reject", () => this.host.label(text(key, "the key of a label"), text(value, `the value of label \`${key}\``)));
   }
 
   /**
-   * An address to which one signal of this name can be sent to this run, by anybody who knows it: it is signed, works once, needs
+   * An address with which anyone who knows it can send one signal of this name to this run: it is signed, works once, needs
    * no token, and expires after 7 days, or after another time of at most 366 days. A browser that opens it gets a page with which
    * to approve or reject, and to comment; the signal's body is then `{"decision":"approve","comment":"…"}`.
    *
-   * A node that asks several times, also when it is tried again, gets addresses of which one works once. Other nodes get others.
+   * If a node asks several times, also when it is tried again, only one of the addresses that it gets can be used. Other nodes
+   * get other addresses.
    *
    * It is rejected if the name is malformed, in `define`, and if the host does not know at which address it can be reached (its
    * configuration key `public_url`).

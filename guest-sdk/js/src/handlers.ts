@@ -34,7 +34,7 @@ export interface Arguments {
 /** A kind of handler. */
 export type Kind = keyof Arguments;
 
-/** When a node goes on, as the contract has it. */
+/** When a sleeping node continues, in the form of the contract. */
 export type HostWake = { tag: "after"; val: number } | { tag: "at"; val: string };
 
 type Run = (...input: never[]) => unknown;
@@ -110,7 +110,7 @@ export class Handlers {
     });
   }
 
-  /** Calls the closure that says when a node goes on. */
+  /** Calls the closure that says when a sleeping node continues. */
   moment(id: string, data: Data): HostWake {
     return this.call("moment", id, [data], (returned, wrong) => {
       const { after, at } = (typeof returned === "object" && returned !== null ? returned : {}) as Partial<Wake>;

@@ -8,7 +8,7 @@ import type { Inputs } from "./inputs.js";
 import { backoff, limit, type Backoff, type BackoffModel, type Limit, type LimitModel } from "./policy.js";
 
 /**
- * When a node that sleeps goes on: after a time, or at a moment as RFC 3339 writes it, such as `2026-12-24T18:00:00+01:00`. A
+ * When a sleeping node continues: after a time, or at a moment as RFC 3339 writes it, such as `2026-12-24T18:00:00+01:00`. A
  * moment in the past, and a time of 0, do not sleep.
  */
 export type Wake =
@@ -80,7 +80,7 @@ export abstract class Operations {
    *
    * If the function is a flow, the call begins a run of it, and waits for the end of that run without holding anything: its
    * result is the response, and its failure that of the call. The same call, repeated, is the same run. It is stopped if this
-   * run ends without it. At most 16 runs may be within each other.
+   * run ends without it. At most 16 runs may be nested in this way.
    *
    * For a function that takes longer than a request may, see {@link Call.asynchronous}.
    */
@@ -114,7 +114,7 @@ export abstract class Operations {
   }
 
   /**
-   * Adds a sleep: the data is handed on unchanged after this time, at most 366 days.
+   * Adds a sleep: the data is passed on unchanged after this time, at most 366 days.
    *
    * A node that sleeps is stored, and nothing is held for it. Its {@link Node.timeout} does not count the sleep; the deadline
    * of the run does.
@@ -145,12 +145,12 @@ export abstract class Operations {
   }
 
   /**
-   * Adds a wait for a signal: a named message that somebody sends to the run, with `POST /flow/ID/signal/NAME`,
+   * Adds a wait for a signal: a named message that is sent to the run, with `POST /flow/ID/signal/NAME`,
    * `faas-flow signal`, or an address from {@link Context.signalUrl}. The body of the signal is the output.
    *
-   * Each signal goes on in one node: the one that has waited for it the longest. One that is sent before a node waits for it is
-   * kept until one does. Nothing is held while the node waits. Its {@link Node.timeout} does not count the wait; the deadline of
-   * the run does. If the node is tried again, it keeps the signal that it has.
+   * Each signal is received by one node: the one that has waited for it the longest. One that is sent before a node waits for
+   * it is kept until one does. Nothing is held while the node waits. Its {@link Node.timeout} does not count the wait; the
+   * deadline of the run does. If the node is tried again, it keeps the signal that it has.
    *
    * The name has 1 to 64 characters of `A-Z a-z 0-9 _ . -`.
    */
@@ -352,7 +352,7 @@ export class Call extends Operations {
    * Calls the function through the queue of OpenFaaS, and waits for its answer without holding anything: the function may take
    * hours, and the node continues when the answer comes. Only for functions, and for `POST`.
    *
-   * Everything else of this call means what it means otherwise: the answer, whatever its status, is the response, and
+   * All other settings of this call keep their meaning: the answer, whatever its status, is the response, and
    * {@link Call.timeout} limits the time from the call to the answer.
    *
    * ```ts

@@ -18,15 +18,16 @@ export type Outcome = "success" | "failure";
 export type Exhausted = "fail" | "pause";
 
 /**
- * What happens with the moments of a {@link Schedule} at which no replica was there. `skip`, which is the default: nothing begins
- * for them. `one`: a run begins for the latest of them. `all`: a run begins for each of the last thousand, the oldest first.
+ * What happens with the moments of a {@link Schedule} at which no replica was running. `skip`, which is the default: nothing
+ * begins for them. `one`: a run begins for the latest of them. `all`: a run begins for each of the last thousand, the oldest
+ * first.
  */
 export type Missed = "skip" | "one" | "all";
 
 /**
- * What happens at a moment of a {@link Schedule} at which the run before has not ended. `skip`, which is the default: no run
- * begins for the moment. `allow`: another run begins beside it. `queue`: the moment waits until the run before has ended, and at
- * most a hundred wait. `replace`: the run before is stopped.
+ * What happens at a moment of a {@link Schedule} at which the previous run has not ended. `skip`, which is the default: no run
+ * begins for the moment. `allow`: another run begins beside it. `queue`: the moment waits until the previous run has ended, and
+ * at most a hundred wait. `replace`: the previous run is stopped.
  */
 export type Overlap = "skip" | "allow" | "queue" | "replace";
 
@@ -157,13 +158,13 @@ export class Schedule {
     return this;
   }
 
-  /** Sets what happens with moments at which no replica was there. */
+  /** Sets what happens with moments at which no replica was running. */
   missed(then: Missed): this {
     this.model.missed = oneOf(then, "what happens with missed moments", ["skip", "one", "all"]);
     return this;
   }
 
-  /** Sets what happens at a moment at which the run before has not ended. */
+  /** Sets what happens at a moment at which the previous run has not ended. */
   overlap(then: Overlap): this {
     this.model.overlap = oneOf(then, "what happens with overlapping runs", ["skip", "allow", "queue", "replace"]);
     return this;

@@ -4,7 +4,7 @@ use std::time::Duration;
 /// A retry policy: how often to try, and how long to wait in between.
 ///
 /// Before try *n* (the second and later ones) the host waits `min(max_delay, first_delay × factor^(n-2))`, less a
-/// random share of up to one half, so that many runs that failed together do not come back together.
+/// random share of up to one half, so that many runs that failed together are not tried again together.
 ///
 /// ```
 /// use faas_flow::{Backoff, Dag};

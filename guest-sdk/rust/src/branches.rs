@@ -143,7 +143,7 @@ impl ForEach {
     /// Lets this number of items fail without failing the for-each. By default none may.
     ///
     /// An item that fails and is tolerated has no result: an [`ForEach::aggregator`] does not see it, and a closure of
-    /// [`ForEach::gather`] sees its failure. The other items go on. If one more item fails, the for-each fails.
+    /// [`ForEach::gather`] sees its failure. The other items continue. If one more item fails, the for-each fails.
     ///
     /// ```
     /// use faas_flow::{Context, Gathered, Result, Workflow};

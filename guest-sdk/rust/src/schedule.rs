@@ -38,13 +38,13 @@ impl Schedule {
         self.clone()
     }
 
-    /// Sets what happens with moments at which no replica was there.
+    /// Sets what happens with moments at which no replica was running.
     pub fn missed(&self, then: Missed) -> Self {
         self.model.borrow_mut().missed = then;
         self.clone()
     }
 
-    /// Sets what happens at a moment at which the run before has not ended.
+    /// Sets what happens at a moment at which the previous run has not ended.
     pub fn overlap(&self, then: Overlap) -> Self {
         self.model.borrow_mut().overlap = then;
         self.clone()

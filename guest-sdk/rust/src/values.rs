@@ -58,7 +58,7 @@ pub enum Exhausted {
     Pause,
 }
 
-/// What happens with the moments of a [`Schedule`](crate::Schedule) at which no replica was there.
+/// What happens with the moments of a [`Schedule`](crate::Schedule) at which no replica was running.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -72,7 +72,7 @@ pub enum Missed {
     All,
 }
 
-/// What happens at a moment of a [`Schedule`](crate::Schedule) at which the run before has not ended.
+/// What happens at a moment of a [`Schedule`](crate::Schedule) at which the previous run has not ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -82,13 +82,13 @@ pub enum Overlap {
     Skip,
     /// Another run begins beside it.
     Allow,
-    /// The moment waits until the run before has ended. At most a hundred wait.
+    /// The moment waits until the previous run has ended. At most a hundred wait.
     Queue,
-    /// The run before is stopped.
+    /// The previous run is stopped.
     Replace,
 }
 
-/// When a node that sleeps goes on: see [`Node::sleep_until`](crate::Node::sleep_until).
+/// When a sleeping node continues: see [`Node::sleep_until`](crate::Node::sleep_until).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Wake {

@@ -27,7 +27,7 @@ codes! {
     NOT_A_COMPONENT = 1, "the file is not a WebAssembly component";
     WRONG_WORLD = 2, "the component is not a flow";
     WRONG_VERSION = 3, "the component was made for another version of the contract";
-    UNKNOWN_IMPORT = 4, "the component imports what the host does not offer";
+    UNKNOWN_IMPORT = 4, "the component imports something that the host does not offer";
     DEFINE_FAILED = 5, "the flow's `define` returned an error";
     GUEST_TRAPPED = 6, "the flow's code crashed";
     GUEST_OUT_OF_TIME = 7, "the flow's code exceeded its time limit";
@@ -45,7 +45,7 @@ codes! {
     COMPILE_TIMED_OUT = 19, "compiling the module took too long";
     VERSION_UNKNOWN = 20, "the flow has no such version";
     DIGEST_MISMATCH = 21, "the module does not match its digest";
-    ACTIVATION_CONFLICT = 22, "somebody else changed the active version";
+    ACTIVATION_CONFLICT = 22, "someone else changed the active version";
     VERSION_REMOVED = 23, "the version was removed; push it with --again";
     MODULE_DAMAGED = 24, "a stored module is damaged";
     NO_CANARY = 25, "there is no canary";
@@ -89,7 +89,7 @@ codes! {
     BAD_SIGNAL = 134, "the name of a signal is malformed";
     BAD_SCHEDULE = 140, "a schedule is malformed";
     UNKNOWN_TIME_ZONE = 141, "a schedule names a time zone that does not exist";
-    SCHEDULE_NEVER = 142, "a schedule has no moment";
+    SCHEDULE_NEVER = 142, "a schedule never fires";
 
     UNKNOWN_BRANCH = 201, "a condition chose a branch that does not exist";
     NO_BRANCH_CHOSEN = 202, "a condition chose no branch";
@@ -127,11 +127,11 @@ codes! {
     BAD_ENCODING = 241, "an answer cannot be decoded";
     BAD_START = 242, "the start time of a run is malformed or too far away";
     BAD_LABEL = 243, "a label of a run is malformed";
-    CALL_ACCEPTED = 250, "a function answered that it will answer later";
+    CALL_ACCEPTED = 250, "a function accepted a call, and will answer it later";
     CHILD_FAILED = 251, "a flow that was called did not succeed";
     FLOWS_TOO_DEEP = 252, "flows call each other too deeply";
     ANSWER_TIMED_OUT = 253, "an answer did not come in time";
-    ENDLESS_REPEAT = 262, "a repeat did not end in as many rounds as it may have";
+    ENDLESS_REPEAT = 262, "a repeat did not end within its maximum number of rounds";
     SIGNAL_TIMED_OUT = 270, "a signal did not come in time";
     NEVER_AWAITED = 271, "the flow waits for no such signal";
     TOO_MANY_SIGNALS = 272, "too many signals came before a node waited for them";
@@ -179,7 +179,7 @@ codes! {
     TOKEN_NEEDED = 506, "the request needs a token";
     BAD_CALLBACK = 507, "the callback's address is malformed or not allowed";
     ROUTE_UNKNOWN = 508, "there is no such route";
-    WRONG_METHOD = 509, "the route does not take this method";
+    WRONG_METHOD = 509, "the route does not accept this method";
     READ_DENIED = 510, "the result or the state of a run needs a signed request";
     OLD_SIGNATURE = 511, "the event has a signature of an older release";
     DESTINATION_REFUSED = 512, "the configuration does not allow this destination";

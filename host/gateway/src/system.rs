@@ -105,7 +105,7 @@ async fn logs(State(gateway): State<Arc<Gateway>>, Query(query): Query<LogQuery>
         return missing(&query.name);
     }
     let Some(logs) = &gateway.config.logs else {
-        let why = "this gateway has no logs: they are where the function's process writes them";
+        let why = "this gateway has no logs: look where the function's process writes its output";
         return (StatusCode::NOT_IMPLEMENTED, why).into_response();
     };
     let since = match query.since.as_str() {

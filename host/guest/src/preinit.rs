@@ -36,7 +36,7 @@ pub fn preinitialized(module: &[u8]) -> Option<Vec<u8>> {
     match started(module) {
         Ok(module) => Some(module),
         Err(error) => {
-            tracing::debug!(error = format!("{error:#}"), "the module starts anew in each instance");
+            tracing::debug!(error = format!("{error:#}"), "the module starts from scratch in each instance");
             None
         }
     }

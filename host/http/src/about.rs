@@ -192,7 +192,7 @@ impl<S: Send + Sync> FromRequestParts<S> for RerunQuery {
 
 /// Run a node and all nodes that follow it again, or what failed or was cut off
 ///
-/// A body that is not empty becomes the input of the node, instead of what comes before it.
+/// A body that is not empty becomes the input of the node, instead of the outputs of the nodes before it.
 #[utoipa::path(
     post,
     path = "/flow/{id}/rerun",
@@ -222,7 +222,7 @@ pub(super) async fn rerun(
 
 /// Send the callback of an ended run once more
 ///
-/// It is sent after the answer to this, and tried as often as at first, with the same idempotency key.
+/// It is sent after this request was answered, with as many tries as the first time and the same idempotency key.
 #[utoipa::path(
     post,
     path = "/flow/{id}/callback",
@@ -259,7 +259,7 @@ pub(super) async fn callback(
             headers(
                 ("X-Faas-Flow-Reqid" = String, description = "The run's request id."),
                 ("X-Faas-Flow-State" = String, description = "`running`, `paused`, `stopped`, `succeeded` or `failed`."),
-                ("ETag" = String, description = "Stands for what the answer says."),
+                ("ETag" = String, description = "Identifies the content of the answer."),
             ),
             content((String = "text/plain"), (answer::RunState<'static> = "application/json"))),
         On<304>, Refusals, On<401>,
@@ -389,7 +389,8 @@ fn stopped(run: &RunId, unreached: &[UnreachedRun]) -> Response {
     for UnreachedRun { flow, run } in unreached {
         let _ = write!(
             text,
-            "\nRequest {run} of flow {flow}, which it had called, could not be reached: it may go on until it notices"
+            "\nRequest {run} of flow {flow}, which it had called, could not be reached: it may continue until it \
+             notices that its caller has ended"
         );
     }
     let mut response = text.into_response();

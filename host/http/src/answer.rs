@@ -263,7 +263,7 @@ pub(super) struct SleepingNode {
     /// Since when it sleeps, in milliseconds since the Unix epoch.
     #[schema(value_type = u64)]
     since: Millis,
-    /// When it goes on, in milliseconds since the Unix epoch.
+    /// When it continues, in milliseconds since the Unix epoch.
     #[schema(value_type = u64)]
     until: Millis,
 }

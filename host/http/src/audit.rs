@@ -77,10 +77,10 @@ pub(super) fn code_of(response: &Response) -> Option<Code> {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
-    /// How many entries at most.
+    /// The maximum number of entries.
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1000)]
     limit: u64,
-    /// The `next` of the answer before.
+    /// The `next` of the previous answer.
     #[param(value_type = u64, required = false, minimum = 0)]
     after: Option<u64>,
 }
@@ -118,9 +118,9 @@ pub struct AuditList {
     pub next: Option<u64>,
 }
 
-/// What operators have asked for, the latest first
+/// What operators have requested, the latest first
 ///
-/// Who changed runs, schedules and versions of the flow, when, from where and why, and who has tried to without the right to it.
+/// Who changed runs, schedules and versions of the flow, when, from where and why, and who has tried to without the necessary right.
 #[utoipa::path(
     get,
     path = "/audit",

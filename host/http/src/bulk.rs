@@ -118,7 +118,7 @@ pub struct BulkQuery {
     /// Needed if there is no other condition: change all runs of the flow.
     #[param(value_type = String, required = false, pattern = "^(true|false|)$")]
     pub all: bool,
-    /// The `next` of the answer before.
+    /// The `next` of the previous answer.
     #[param(value_type = String, required = false)]
     pub after: Option<BulkPlace>,
 }
@@ -163,10 +163,10 @@ impl fmt::Display for BulkPlace {
 /// What was done.
 #[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct BulkDone {
-    /// How many runs would be changed; only of a dry run.
+    /// How many runs would be changed; only for a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matching: Option<u64>,
-    /// Whether these are all of them; only of a dry run. Otherwise there are more, which were not counted.
+    /// Whether these are all of them; only for a dry run. Otherwise there are more, which were not counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complete: Option<bool>,
     /// The runs that were changed.
@@ -174,7 +174,7 @@ pub struct BulkDone {
     pub changed: Vec<RunId>,
     /// Those that were not, and why.
     pub failed: Vec<BulkFailure>,
-    /// What to give as `after` to go on; missing if all are done.
+    /// What to give as `after` to continue; missing if all are done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
@@ -314,7 +314,7 @@ pub(super) async fn change(
     if !dry_run && !all && filter == RunFilter::default() {
         return Err(Error::BadParameter {
             name: "all",
-            rule: "true if the runs of the flow are meant without any condition",
+            rule: "true to change all runs of the flow, without any condition",
         });
     }
     let bulk = Bulk { action, filter, flow: Some(flow.name.clone()) };

@@ -25,7 +25,7 @@ pub enum Error {
         path: String,
     },
     /// The route exists, but takes other methods.
-    #[error("this route does not take {method}; the `Allow` header lists the methods that it takes")]
+    #[error("this route does not accept {method}; the `Allow` header lists the methods that it accepts")]
     WrongMethod {
         /// The request's.
         method: Method,
@@ -103,7 +103,7 @@ pub enum Error {
         rule: &'static str,
     },
     /// A header that counts once is there with different values.
-    #[error("the header `{name}` is there several times with different values: send it once")]
+    #[error("the header `{name}` was sent several times with different values: send it once")]
     ContradictoryHeader {
         /// Its name.
         name: HeaderName,

@@ -17,26 +17,26 @@ pub struct RunFilter {
     /// Only runs with this status.
     #[param(value_type = String, required = false, pattern = "^(running|paused|stopped|succeeded|failed|)$")]
     pub status: Option<Status>,
-    /// Only runs with this label, such as `order=42`. May be given several times: then with all of them.
+    /// Only runs with this label, such as `order=42`. May be given several times, for runs that have all of the labels.
     #[param(rename = "label", value_type = Vec<String>, required = false)]
     pub labels: Labels,
-    /// Only runs of a version whose digest begins so.
+    /// Only runs of a version whose digest begins with this.
     #[param(required = false, max_length = 256)]
     pub digest: Option<String>,
-    /// Only runs that started then or later: a time ago (`90s`, `2h`, `7d`), a day in UTC (`2026-12-24`), a moment in the form of
+    /// Only runs that started at this time or later: a time ago (`90s`, `2h`, `7d`), a day in UTC (`2026-12-24`), a moment in the form of
     /// RFC 3339, or milliseconds since the Unix epoch.
     #[param(required = false)]
     pub since: Option<String>,
-    /// Only runs that started before then; written as `since`.
+    /// Only runs that started before this time; written as `since`.
     #[param(required = false)]
     pub until: Option<String>,
     /// Only runs that have failed with this code.
     #[param(value_type = String, required = false, example = "FF0208")]
     pub code: Option<Code>,
-    /// Only runs whose request id begins so.
+    /// Only runs whose request id begins with this.
     #[param(required = false, max_length = 256)]
     pub id: Option<String>,
-    /// Only runs that have failed with a message that contains this, in any case. Of each message, the first 256 bytes are looked at.
+    /// Only runs that have failed with a message that contains this, ignoring case. Only the first 256 bytes of each message are searched.
     #[param(required = false, max_length = 256)]
     pub text: Option<String>,
 }

@@ -50,7 +50,7 @@ impl FromQuery for LogQuery {
     responses(
         (status = 200, description = "What is kept of the lines that the run's code has logged, by their time: as text, or for \
             those who accept `application/json` an object per line.",
-            headers(("ETag" = String, description = "Stands for what the answer says.")),
+            headers(("ETag" = String, description = "Identifies the content of the answer.")),
             content((String = "text/plain"), (String = "application/x-ndjson"))),
         On<304>, Refusals, On<401>,
     ),

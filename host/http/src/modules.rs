@@ -24,10 +24,10 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Author {
-    /// Who does it, for those who look at the history: at most 200 bytes.
+    /// The name of the person who makes the change, for the history: at most 200 bytes.
     #[param(value_type = String, required = false, pattern = "^[ -~]{0,200}$")]
     who: String,
-    /// Why: at most 1,000 bytes.
+    /// The reason, for the history: at most 1,000 bytes.
     #[param(value_type = String, required = false, pattern = "^[ -~]{0,1000}$")]
     message: String,
 }
@@ -148,7 +148,7 @@ pub(super) async fn pull(
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Again {
-    /// Whether to take the version even if `gc` has removed it before.
+    /// Whether to accept the version even if `gc` has removed it before.
     #[param(value_type = String, required = false, pattern = "^(true|false|)$")]
     again: IfRemoved,
 }

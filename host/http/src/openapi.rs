@@ -23,7 +23,7 @@ pub(super) struct Payload(Vec<u8>);
 const SHARED: [Shared; 19] = [
     Shared::new(200, "Done", "It is done: `Successfully paused request ID`, for example.", &[REQID]),
     Shared::new(202, "Accepted", "The run continues on its own.", &[REQID, LOCATION]),
-    Shared::new(304, "Unchanged", "The caller has what the answer would say, as `If-None-Match` says.", &[ETAG]),
+    Shared::new(304, "Unchanged", "The caller already has this answer, according to `If-None-Match`.", &[ETAG]),
     Shared::new(400, "BadRequest", "A header, a query parameter, the path or the body is malformed.", &[ERROR]),
     Shared::new(401, "Unauthorized", "A signature or token is missing or wrong.", &[ERROR]),
     Shared::new(
@@ -34,12 +34,12 @@ const SHARED: [Shared; 19] = [
         &[ERROR],
     ),
     Shared::new(404, "NotFound", "There is no such flow, run, node, version or route.", &[ERROR]),
-    Shared::new(405, "WrongMethod", "The route does not take this method.", &[ERROR, ALLOW]),
+    Shared::new(405, "WrongMethod", "The route does not accept this method.", &[ERROR, ALLOW]),
     Shared::new(
         409,
         "Conflict",
-        "The request id belongs to another run, the run's state does not allow this, the run was stopped, or somebody else \
-         has changed what is in service.",
+        "The request id belongs to another run, the run's state does not allow this, the run was stopped, or someone \
+         else has changed what is in service.",
         &[ERROR],
     ),
     Shared::new(410, "Gone", "The address was used before, or has expired.", &[ERROR]),
@@ -63,7 +63,7 @@ const SHARED: [Shared; 19] = [
     Shared::new(
         502,
         "CalleeFailed",
-        "The run failed since what it calls is not there, or did not answer with a result.",
+        "The run failed since something that it calls is missing, or did not answer with a result.",
         &[ERROR],
     ),
     Shared::new(
@@ -104,8 +104,8 @@ const ERROR: Header = Header {
     pattern: Some("^FF[0-9]{4}$"),
 };
 const LOCATION: Header = Header { name: "Location", description: "Where the result will be.", pattern: None };
-const ETAG: Header = Header { name: "ETag", description: "Stands for what the answer says.", pattern: None };
-const ALLOW: Header = Header { name: "Allow", description: "The methods that the route takes.", pattern: None };
+const ETAG: Header = Header { name: "ETag", description: "Identifies the content of the answer.", pattern: None };
+const ALLOW: Header = Header { name: "Allow", description: "The methods that the route accepts.", pattern: None };
 const RETRY_AFTER: Header = Header {
     name: "Retry-After",
     description: "Seconds after which the request may be sent again.",
@@ -199,7 +199,7 @@ impl IntoResponses for OfTheFlow {
         license(name = "MIT", identifier = "MIT"),
         description = "The routes of one flow, and those of its host under `/_/`. Behind a gateway or on the local server a \
                        flow is at `/function/NAME`. A deployed function reports in each answer how many seconds it took, in \
-                       `X-Duration-Seconds`, and takes a limit for that time in `X-Timeout`.",
+                       `X-Duration-Seconds`, and accepts a limit for that time in `X-Timeout`.",
     ),
     servers(
         (url = "/function/{flow}", description = "Behind a gateway, or on the local server.",
@@ -221,7 +221,7 @@ pub(super) fn build<'a>(
     let mut document = Base::openapi();
     let components = document.components.get_or_insert_default();
     let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
-        "The host's `faasflow-admin-token`, or one of its `faasflow-tokens` with the right to it, if it has any: for all routes that change runs, list them or show their nodes and what these got and yielded, and for all of `/modules`.",
+        "The host's `faasflow-admin-token`, or one of its `faasflow-tokens` with the right to it, if it has any: for all routes that change runs, list them, or show their nodes with their inputs and outputs, and for all of `/modules`.",
     ));
     components.add_security_scheme("token", SecurityScheme::Http(token.build()));
     components.responses.extend(SHARED.iter().map(|shared| (shared.name.to_owned(), RefOr::T(shared.response()))));

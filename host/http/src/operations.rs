@@ -80,7 +80,7 @@ pub struct OperationPayload {
     /// The node, the branch or the item that it is from, or for, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// How many such pieces there were beside each other, of which the first eight are kept.
+    /// How many such pieces there were, of which the first eight are kept, if there were several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<u32>,
     /// The status of the response.
@@ -90,7 +90,7 @@ pub struct OperationPayload {
     pub media_type: String,
     /// The size of all of it that may be shown, in bytes. At most the first 16,384 bytes are kept.
     pub size: u64,
-    /// Whether a part of it is hidden: `***` stands there instead.
+    /// Whether a part of it is hidden and replaced by `***`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub redacted: bool,
     /// What is kept of it, if it is text.
@@ -100,7 +100,7 @@ pub struct OperationPayload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(content_encoding = "base64")]
     pub base64: Option<String>,
-    /// Why nothing of it is shown, if that is so.
+    /// Why it is not shown, if it is not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<String>,
 }

@@ -160,7 +160,7 @@ pub(super) struct ShownPreview {
 const UNREADABLE: &str =
     "it should be JSON, but it could not be read as such, so that the rules of `redact` could not be applied";
 const RULES_CHANGED: &str =
-    "only its beginning is kept, and the rules of `redact` that were applied to all of it were others";
+    "only its beginning is kept, and the rules of `redact` have changed since they were applied to all of it";
 
 /// Data as it is shown.
 pub(super) struct ShownPayload {

@@ -38,7 +38,7 @@ pub(crate) struct DataQuery {
     /// The node's path: `n1`, or `C[c1]/n1` in a branch. Encoded for a query or not: as histories show it, it works too.
     #[param(value_type = String, min_length = 1)]
     pub(crate) node: NodePath,
-    /// The beginning of the data only: how many bytes of it at most.
+    /// Return only the beginning of the data: at most this many bytes.
     #[param(value_type = u64, required = false, minimum = 1, maximum = 1048576)]
     preview: Option<u64>,
 }
@@ -91,7 +91,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FromNode {
                 ("X-Faas-Flow-Size" = u64, description = "The size of all of the data that is shown, in bytes."),
                 ("X-Faas-Flow-From" = String, description = "The node whose output it is, if it is one."),
                 ("X-Faas-Flow-Forwarded" = String, description = "`true` if a forwarder has changed it before the node got it."),
-                ("X-Faas-Flow-Redacted" = String, description = "`true` if a part of it is hidden: `***` stands there instead."),
+                ("X-Faas-Flow-Redacted" = String, description = "`true` if a part of it is hidden and replaced by `***`."),
             ),
             content_type = "application/octet-stream", body = Payload),
         Refusals, On<401>,
@@ -119,7 +119,7 @@ pub(super) async fn input(
             headers(
                 ("X-Faas-Flow-Reqid" = String, description = "The run's request id."),
                 ("X-Faas-Flow-Size" = u64, description = "The size of all of the data that is shown, in bytes."),
-                ("X-Faas-Flow-Redacted" = String, description = "`true` if a part of it is hidden: `***` stands there instead."),
+                ("X-Faas-Flow-Redacted" = String, description = "`true` if a part of it is hidden and replaced by `***`."),
             ),
             content_type = "application/octet-stream", body = Payload),
         Refusals, On<401>,
@@ -193,7 +193,7 @@ pub(super) fn choose(
     }
     match (parts.pop(), parts.is_empty()) {
         (Some(only), true) => Ok(only),
-        (None, _) => Err(none("it is not there yet, or there never is one")),
+        (None, _) => Err(none("it may not exist yet, or the node never has one")),
         (Some(last), false) => {
             let from = parts.into_iter().chain([last]).map(|part| part.from).collect();
             Err(PayloadFault::Several { node: node.clone(), from }.into())

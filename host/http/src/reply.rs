@@ -85,7 +85,7 @@ pub(super) struct AnswerHeaders {
     params(RunPath, WaitQuery, AnswerHeaders),
     request_body(content = Payload, content_type = "application/octet-stream", description = "What the function answered."),
     responses(
-        (status = 200, description = "Ignored: nobody waits for it, or not any more.", content_type = "text/plain", body = String),
+        (status = 200, description = "Ignored: no node waits for this answer, or none does any longer.", content_type = "text/plain", body = String),
         (status = 202, description = "The node continues with it."),
         Refusals, On<401>,
     ),

@@ -83,7 +83,7 @@ pub struct ListedRuns {
     /// The runs.
     pub runs: Vec<ListedRun>,
     /// What to give as `after` for the next page; missing if there are no more runs. A page may have fewer runs than its
-    /// limit, even none, and be followed by another one: then few of the runs that were looked at match.
+    /// limit, even none, and be followed by another one: then few of the runs examined so far match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
     /// How many runs of the flow have each status, if that was asked for.
@@ -127,7 +127,7 @@ impl From<RunCounts> for ListedCounts {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PageQuery {
-    /// The `next` of the page before.
+    /// The `next` of the previous page.
     #[param(value_type = String, required = false)]
     pub(crate) after: Option<Cursor>,
     /// How many runs to list at most: 50 unless given.
@@ -267,7 +267,7 @@ pub(super) async fn list(
     responses(
         (status = 200, description = "The run, without payloads. `node_count` is the number of nodes in all; `next` is the \
             `offset` of the next page, if there is one.",
-            headers(("ETag" = String, description = "Stands for what the answer says.")), body = Value),
+            headers(("ETag" = String, description = "Identifies the content of the answer.")), body = Value),
         On<304>, Refusals, On<401>,
     ),
 )]

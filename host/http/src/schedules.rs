@@ -58,7 +58,7 @@ pub(super) struct Bounds {
     /// How many moments are handled at most.
     #[param(value_type = u32, required = false, minimum = 1, maximum = 100, default = 100)]
     limit: usize,
-    /// How many runs of the schedule's backfills go on at once, at most: if so many do, none begins.
+    /// The maximum number of runs of the schedule's backfills in progress at once: once it is reached, none begins.
     #[param(rename = "at-once", value_type = u32, required = false, minimum = 1, maximum = 100, default = 10)]
     at_once: usize,
 }

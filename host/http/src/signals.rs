@@ -44,17 +44,17 @@ impl<S: Send + Sync> FromRequestParts<S> for SignalPath {
     }
 }
 
-/// The query of an address that a flow has handed out. Without it, the request is admitted as a new one for the flow is.
+/// The query of an address that a flow has handed out. Without it, the request is admitted like a new request to the flow.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct AddressQuery {
-    /// What tells the addresses of one signal apart.
+    /// Distinguishes the addresses of one signal.
     #[param(rename = "once", value_type = String, required = false)]
     address: Option<SignalAddress>,
     /// When the address expires, in milliseconds since the Unix epoch.
     #[param(rename = "expires", value_type = u64, required = false)]
     _expires: (),
-    /// `v2=` and the signature of all this.
+    /// `v2=` and the signature of the address.
     #[param(rename = "signature", value_type = String, required = false)]
     _signature: (),
 }
@@ -63,7 +63,7 @@ impl FromQuery for AddressQuery {
     fn from_query(query: &Query) -> Result<Self, Error> {
         let is_address = ["once", "expires", SIGNATURE_PARAMETER].iter().any(|name| query.first(name).is_some());
         let address = if is_address {
-            let rule = "as it is in the address that the flow gave away";
+            let rule = "exactly as in the address that the flow has handed out";
             let once = query
                 .first("once")
                 .filter(|once| once.len() <= 64)
@@ -111,8 +111,8 @@ pub(super) struct Received<'a> {
     /// The name of the signal.
     #[schema(value_type = String)]
     signal: &'a SignalName,
-    /// `taken`: a node goes on with it. `kept`: no node waits for it yet, so the run keeps it. `repeated`: one with the same
-    /// idempotency key has come before, so this one does not count.
+    /// `taken`: a node continues with it. `kept`: no node waits for it yet, so the run keeps it. `repeated`: one with the same
+    /// idempotency key was received before, so this one does not count.
     #[schema(value_type = String, pattern = "^(taken|kept|repeated)$")]
     became: &'static str,
 }
@@ -155,14 +155,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Extras {
 
 /// Send a signal to a run
 ///
-/// A node that waits for it goes on with the body; if none does, the run keeps the signal until one does. At an address that a
-/// flow has handed out, the form of the page is taken, too: its fields become a JSON object.
+/// A node that waits for it continues with the body; if none does, the run keeps the signal until one does. At an address that
+/// a flow has handed out, the form of the page is accepted, too: its fields become a JSON object.
 #[utoipa::path(
     post,
     path = "/flow/{id}/signal/{signal}",
     operation_id = "signal",
     params(RunPath, SignalPath, AddressQuery, SignalHeaders, super::guards::SignatureHeaders),
-    request_body(content = Payload, content_type = "application/octet-stream", description = "What the node goes on with."),
+    request_body(content = Payload, content_type = "application/octet-stream", description = "The data with which the node continues."),
     responses(
         (status = 200, description = "The signal is stored, or one with the same idempotency key was before.",
             headers(("X-Faas-Flow-Reqid" = String, description = "The run's request id.")),
@@ -290,10 +290,10 @@ fn content(headers: &HeaderMap, body: Bytes, may_be_form: bool) -> Content {
 
 fn received(reads: Reads, run: &RunId, signal: &SignalName, became: Signalled) -> Response {
     let (word, sentence) = match became {
-        Signalled::Taken => ("taken", "a node goes on with it"),
+        Signalled::Taken => ("taken", "a node continues with it"),
         Signalled::Kept => ("kept", "no node waits for it yet, so it is kept until one does"),
         Signalled::Repeated => {
-            ("repeated", "one with this idempotency key has come before, so this one does not count")
+            ("repeated", "one with this idempotency key was received before, so this one does not count")
         }
     };
     let mut response = match reads {
@@ -311,7 +311,7 @@ fn refused(reads: Reads, error: Error) -> Response {
     }
     let text = match error.code() {
         Code::SIGNAL_URL_USED => "This address was used before. It works once.".to_owned(),
-        Code::RUN_STATE => "This has ended in the meantime, so nobody waits for an answer any more.".to_owned(),
+        Code::RUN_STATE => "The run has ended in the meantime, so it no longer waits for an answer.".to_owned(),
         _ => error.to_string(),
     };
     let (status, code) = (error.status(), error.code());

@@ -344,7 +344,7 @@ impl NodeAttempt<'_> {
                     let reply = called.map_or_else(Reply::Failed, Reply::Response);
                     let Some(host) = live.services.host() else { return };
                     if let Err(error) = host.answer(&live.flow.name, &live.id, &node, to, reply).await {
-                        log_node!(warn, live, (node, attempt), code = %error.code(), %error, "answer not taken");
+                        log_node!(warn, live, (node, attempt), code = %error.code(), %error, "answer not accepted");
                     }
                 });
                 tokio::spawn(calls);

@@ -219,7 +219,7 @@ impl Default for Counters {
             answers: register_labelled(
                 to,
                 "answers",
-                "answers to nodes that wait, by what became of them",
+                "answers to nodes that wait, by outcome",
                 "end",
                 AnswerEnd::ALL.map(AnswerEnd::as_str),
             ),
@@ -256,7 +256,7 @@ impl Default for Counters {
             schedule_moments: register_labelled(
                 to,
                 "schedule_moments",
-                "moments of schedules that this replica decided on, by what became of them",
+                "moments of schedules that this replica decided on, by outcome",
                 "end",
                 FATES.map(Fate::as_str),
             ),

@@ -85,7 +85,7 @@ impl Host {
             None if self.is_draining() => {}
             None => {
                 if let Err(error) = self.recover(&run).await {
-                    tracing::warn!(%run, code = %error.code(), %error, "run not failed at its deadline; trying again at the next sweep");
+                    tracing::warn!(%run, code = %error.code(), %error, "could not fail the run at its deadline; trying again at the next sweep");
                 }
             }
         }

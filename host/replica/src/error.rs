@@ -119,7 +119,7 @@ pub enum Error {
         source: Unreadable,
     },
     /// Others changed the schedules of a flow at the same moment, several times in a row.
-    #[error("others changed the schedules of flow {flow} at the same moment, again and again: try again")]
+    #[error("gave up after repeated conflicting changes to the schedules of flow {flow}: try again")]
     SchedulesConflict {
         /// The flow.
         flow: FlowName,
@@ -280,11 +280,11 @@ impl fmt::Display for KnownNodes {
 fn too_deep(flow: &FlowName, within: &[FlowName]) -> String {
     let chain: Vec<&str> = within.iter().chain([flow]).map(FlowName::as_str).collect();
     let what = if within.contains(flow) {
-        format!("flow `{flow}` calls itself without an end")
+        format!("flow `{flow}` calls itself endlessly")
     } else {
         "flows call each other too deeply".to_owned()
     };
-    format!("{what}: at most {MAX_CALLS} runs may be within each other, and this would be {}", chain.join(" > "))
+    format!("{what}: at most {MAX_CALLS} runs may be nested, and this would be {}", chain.join(" > "))
 }
 
 fn served(known: &[FlowName]) -> String {
@@ -326,7 +326,7 @@ impl From<CommitError> for Error {
 /// What to say of the signals for which nodes wait.
 fn awaited(signal: &SignalName, known: &[String]) -> String {
     match (known, nearest(signal.as_str(), known.iter().map(String::as_str), |name| name.len() / 3)) {
-        ([], _) => "it waits for none".to_owned(),
+        ([], _) => "it waits for no signals".to_owned(),
         (_, Some(near)) => format!("did you mean `{near}`?"),
         (known, None) => format!("it waits for {}", known.join(", ")),
     }

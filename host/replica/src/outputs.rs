@@ -122,7 +122,7 @@ impl Live {
         match stored {
             Ok(payload) => payload.of_type(media_type),
             Err(failure) => {
-                log_node!(warn, self, (name.path, None), code = %failure.code, error = %failure.message, "what a failed node had got is not kept");
+                log_node!(warn, self, (name.path, None), code = %failure.code, error = %failure.message, "input of a failed node not kept");
                 Payload::empty()
             }
         }

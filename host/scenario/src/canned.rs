@@ -309,7 +309,7 @@ struct ByQueue {
 }
 
 fn nobody() -> Unreachable {
-    Unreachable("nobody answers".to_owned())
+    Unreachable("nothing answers".to_owned())
 }
 
 #[async_trait]
@@ -352,7 +352,7 @@ struct Nobody;
 #[async_trait]
 impl Network for Nobody {
     async fn send(&self, request: HttpRequest, _: ChosenBy) -> Result<HttpResponse, Failure> {
-        Err(Failure::reject(Code::CALL_UNREACHABLE, format!("nobody is at {}", request.url)))
+        Err(Failure::reject(Code::CALL_UNREACHABLE, format!("nothing answers at {}", request.url)))
     }
 }
 

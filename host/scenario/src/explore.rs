@@ -113,7 +113,7 @@ impl Suite {
             (Some(_), Some(key)) if played.violations.is_empty() && played.ended.is_some() => {
                 let node = key.rsplit_once('/').map_or(key.as_str(), |(node, _)| node);
                 notes.push(format!(
-                    "the call of {node} is not tried again if its answer gets lost, and then the run ends otherwise: give it a \
+                    "the call of {node} is not tried again if its answer gets lost, and then the run ends differently: give it a \
                      retry if the function may be called twice with one idempotency key"
                 ));
                 None
@@ -172,7 +172,7 @@ fn difference(right: &Played, found: &Played) -> Option<String> {
         return Some(format!("the result is {}, and not {}", text(&ended.result), text(&expected.result)));
     }
     if expected.response != ended.response {
-        return Some("the answer has another status or other headers".to_owned());
+        return Some("the answer has a different status or other headers".to_owned());
     }
     let (right, found) = (by_key(&right.calls), by_key(&found.calls));
     for (key, call) in &right {

@@ -138,10 +138,10 @@ impl MapForm {
         let answer = self.answer();
         let AnswerForm { status: None, headers, body: None, body_file: None, delay: None, error: None, .. } = &answer
         else {
-            return Err("what `echo`, `program` or `flow` answers is not given here");
+            return Err("a function with `echo`, `program` or `flow` has no other answers: remove them");
         };
         if !headers.is_empty() || answer.for_body.is_some() || answer.for_body_containing.is_some() {
-            return Err("what `echo`, `program` or `flow` answers is not given here");
+            return Err("a function with `echo`, `program` or `flow` has no other answers: remove them");
         }
         Ok(FunctionForm::Runs(runs))
     }

@@ -69,7 +69,7 @@ pub(crate) fn judge(scenario: &Scenario, played: &Played, places: &Places) -> Ve
         && !is_about(takes.value, played.took)
     {
         let (expected, found) = (ShownDuration(takes.value).to_string(), ShownDuration(played.took).to_string());
-        wrong.push(Mismatch::between(takes.line, "the run takes another time", expected, found));
+        wrong.push(Mismatch::between(takes.line, "the run took a different time", expected, found));
     }
     wrong
 }
@@ -81,7 +81,7 @@ fn node_of(key: &str) -> String {
     if node.is_empty() { "the flow".to_owned() } else { format!("node {node}") }
 }
 
-/// Whether a run takes as long as expected, to the hundredth: what a backoff takes off is random.
+/// Whether a run takes as long as expected, with a tolerance of one hundredth: what a backoff takes off is random.
 fn is_about(expected: Duration, found: Duration) -> bool {
     expected.abs_diff(found) <= (expected / 100).max(Duration::from_millis(10))
 }
@@ -140,7 +140,7 @@ fn ends((begins, expect): (u64, &Expect), ended: &Ended, wrong: &mut Vec<Mismatc
     if status.value != ended.status {
         let why = ended.failure.as_ref().map_or(String::new(), |failure| format!(": {failure}"));
         let found = format!("{}{why}", ended.status);
-        wrong.push(Mismatch::between(status.line, "the run ends otherwise", status.value.to_string(), found));
+        wrong.push(Mismatch::between(status.line, "the run ended differently", status.value.to_string(), found));
     }
     if let Some(At { line, value: expected }) = &expect.failure {
         failure(*line, expected, ended, wrong);
@@ -150,7 +150,7 @@ fn ends((begins, expect): (u64, &Expect), ended: &Ended, wrong: &mut Vec<Mismatc
     if let Some(At { line, value }) = &expect.result
         && !is(value, result)
     {
-        wrong.push(Mismatch::between(*line, "the result is another one", text_of(value), like(value, result)));
+        wrong.push(Mismatch::between(*line, "the result is different", text_of(value), like(value, result)));
     }
     if let Some(At { line, value }) = &expect.result_contains
         && !shown(result).contains(value.as_str())
@@ -160,14 +160,14 @@ fn ends((begins, expect): (u64, &Expect), ended: &Ended, wrong: &mut Vec<Mismatc
     if let Some(At { line, value: (status, headers) }) = &expect.response {
         let found = ended.response.clone().unwrap_or(faas_flow_core::ResponseHead { status: 200, headers: Vec::new() });
         if let Some(status) = status.filter(|status| *status != found.status) {
-            let what = "the answer has another status";
+            let what = "the answer has a different status";
             wrong.push(Mismatch::between(*line, what, status.to_string(), found.status.to_string()));
         }
         for (name, value) in headers {
             let all = found.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
             let values: Vec<&str> = all.map(|(_, value)| value.as_str()).collect();
             if !values.contains(&value.as_str()) {
-                let what = format!("the header {name} of the answer has another value");
+                let what = format!("the header {name} of the answer has a different value");
                 wrong.push(Mismatch::between(*line, what, value.clone(), values.join(", ")));
             }
         }
@@ -176,16 +176,16 @@ fn ends((begins, expect): (u64, &Expect), ended: &Ended, wrong: &mut Vec<Mismatc
 
 fn failure(line: u64, expected: &ExpectedFailure, ended: &Ended, wrong: &mut Vec<Mismatch>) {
     let Some(found) = &ended.failure else {
-        wrong.push(Mismatch::new(line, "the run was to fail, and has no failure"));
+        wrong.push(Mismatch::new(line, "the run was expected to fail, but has no failure"));
         return;
     };
     if let Some(code) = expected.code.filter(|code| *code != found.code) {
-        let what = "the run fails for another reason";
+        let what = "the run failed for a different reason";
         wrong.push(Mismatch::between(line, what, code.to_string(), found.to_string()));
     }
     let at = found.path.as_ref().map(NodePath::to_string).unwrap_or_default();
     if let Some(node) = expected.node.as_ref().filter(|node| **node != at) {
-        wrong.push(Mismatch::between(line, "another node fails", node.clone(), at));
+        wrong.push(Mismatch::between(line, "a different node failed", node.clone(), at));
     }
     if let Some(part) = expected.contains.as_ref().filter(|part| !found.message.contains(part.as_str())) {
         let what = "the failure does not say this";
@@ -194,7 +194,12 @@ fn failure(line: u64, expected: &ExpectedFailure, ended: &Ended, wrong: &mut Vec
     if let Some(status) = expected.status.filter(|status| found.status != Some(*status)) {
         let chosen =
             found.status.map_or_else(|| "none that the flow has chosen".to_owned(), |status| status.to_string());
-        wrong.push(Mismatch::between(line, "the failure is answered with another status", status.to_string(), chosen));
+        wrong.push(Mismatch::between(
+            line,
+            "the failure is answered with a different status",
+            status.to_string(),
+            chosen,
+        ));
     }
 }
 
@@ -202,7 +207,7 @@ fn labels(expect: &Expect, found: &Labels, wrong: &mut Vec<Mismatch>) {
     for (key, At { line, value }) in &expect.labels {
         let found = found.iter().find(|(known, _)| known == key).map(|(_, value)| value);
         if found != Some(value.as_str()) {
-            let what = format!("the run has another label {key}");
+            let what = format!("the run has a different label {key}");
             wrong.push(Mismatch::between(*line, what, value.clone(), found.unwrap_or("no such label")));
         }
     }
@@ -234,7 +239,7 @@ fn calls(expect: &Expect, found: &[Call], wrong: &mut Vec<Mismatch>) {
         let at = differs.or_else(|| (each.len() != found.len()).then(|| each.len().min(found.len())));
         if let Some(at) = at {
             let line = each.get(at).map_or(*line, |call| call.line);
-            let what = format!("call {} is another one, or there are more or fewer", at + 1);
+            let what = format!("call {} is different, or there are more or fewer calls", at + 1);
             let expected: Vec<String> = each.iter().map(|call| expected_call(&call.value)).collect();
             // Those that are as expected are written as expected, so that the difference shows.
             let found: Vec<String> = found
@@ -251,7 +256,7 @@ fn calls(expect: &Expect, found: &[Call], wrong: &mut Vec<Mismatch>) {
     for (name, At { line, value }) in &expect.counts {
         let times = found.iter().filter(|call| call.function == *name).count();
         if times != *value {
-            let what = format!("{name} is called more or less often");
+            let what = format!("{name} is called more or less often than expected");
             wrong.push(Mismatch::between(*line, what, value.to_string(), times.to_string()));
         }
     }

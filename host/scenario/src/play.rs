@@ -353,7 +353,7 @@ impl Running {
                 _ => sleep(Duration::from_millis(500)).await,
             }
         }
-        Ok(Some("nobody answers".to_owned()))
+        Ok(Some("nothing answers".to_owned()))
     }
 
     /// Waits for the end of the run; none if it goes on and on.

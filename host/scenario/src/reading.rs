@@ -231,7 +231,7 @@ impl Reads<'_> {
         }
         let status = form.status.unwrap_or(200);
         if !(100..=599).contains(&status) {
-            return Err(self.bad(line, format!("{status} is no status: write one from 100 to 599")));
+            return Err(self.bad(line, format!("{status} is not a status: write one from 100 to 599")));
         }
         let delay = form.delay.map(|delay| self.duration(&delay, line)).transpose()?.unwrap_or_default();
         let only = Only { body: form.for_body, containing: form.for_body_containing };
@@ -303,7 +303,7 @@ impl Reads<'_> {
         match known {
             Some(status) => Ok(at(spanned, |_| status)),
             None => {
-                let what = format!("`{}` is no status: write succeeded, failed, stopped or paused", spanned.value);
+                let what = format!("`{}` is not a status: write succeeded, failed, stopped or paused", spanned.value);
                 Err(self.bad(line(&spanned), what))
             }
         }
@@ -313,7 +313,8 @@ impl Reads<'_> {
         let begins = line(&spanned);
         let FailureForm { code, node, contains, status } = spanned.value;
         let code = code.map(|text| {
-            let what = || self.bad(begins, format!("`{text}` is no error code: `faas-flow explain` lists all codes"));
+            let what =
+                || self.bad(begins, format!("`{text}` is not an error code: `faas-flow explain` lists all codes"));
             Code::parse(&text).ok_or_else(what)
         });
         let node = node.map(|node| self.node(node).map(|node| node.value)).transpose()?;

@@ -65,7 +65,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A command that does much was not confirmed.
-    #[error("nothing was begun: it would be {what}; confirm it with --yes")]
+    #[error("nothing was begun: this would be {what}; add --yes to confirm")]
     NotConfirmed {
         /// What it would do.
         what: String,
@@ -89,7 +89,7 @@ pub enum Error {
         flow: FlowName,
     },
     /// A flow and a function would be called by one name.
-    #[error("`{flow}` is the name of a flow and of a function (--function): call one of them something else")]
+    #[error("`{flow}` is the name of a flow and of a function (--function): rename one of them")]
     FunctionIsFlow {
         /// The name.
         flow: FlowName,
@@ -230,7 +230,7 @@ pub enum Error {
         url: String,
     },
     /// A gateway does not say which flows it has.
-    #[error("{url} does not say which flows it has: end the URL with /function/NAME, or add --flow NAME")]
+    #[error("{url} does not list its flows: end the URL with /function/NAME, or add --flow NAME")]
     NoFlowNamed {
         /// The URL, without what may be secret.
         url: String,
@@ -343,7 +343,7 @@ pub enum SourcesError {
         other: &'static str,
     },
     /// A new project would be where something is already.
-    #[error("{} exists already: choose another name, or another folder", path.display())]
+    #[error("{} already exists: choose another name, or another folder", path.display())]
     AlreadyThere {
         /// What is there.
         path: PathBuf,

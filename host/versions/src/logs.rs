@@ -124,7 +124,7 @@ fn add(lines: &mut Vec<RunLogLine>, head: &RunView, path: NodePath, part: KeptLo
     };
     if part.dropped > 0 {
         let at = kept.first().map_or(head.started, |first| first.at);
-        let message = format!("{} lines of this node are not kept: run_logs is their limit", part.dropped);
+        let message = format!("{} lines of this node were not kept, since they exceed run_logs", part.dropped);
         lines.push(RunLogLine {
             message,
             dropped: Some(part.dropped),

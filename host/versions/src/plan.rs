@@ -25,7 +25,7 @@ pub struct Sorted {
     /// compared.
     #[schema(value_type = Vec<String>)]
     pub unaffected: Vec<RunId>,
-    /// They would go on differently in the new version; they end as the old version defines.
+    /// They would continue differently in the new version; they end as the old version defines.
     #[schema(value_type = Vec<String>)]
     pub pinned: Vec<RunId>,
     /// Their version can be loaded nowhere, so they wait for it.
@@ -64,7 +64,7 @@ enum Comparison {
     Differs(Difference),
     /// Its module can be loaded nowhere.
     Missing,
-    /// Its module is there, but cannot be loaded for this reason.
+    /// Its module is stored, but cannot be loaded for this reason.
     Unloadable(String),
 }
 

@@ -173,7 +173,7 @@ impl Outside for Steps {
 
     async fn request(&self, power: &Power, request: HttpRequest) -> Result<HttpResponse, Failure> {
         if request.url != HOOK {
-            return Err(Failure::reject(Code::BAD_CALL, format!("nobody is at {}", request.url)));
+            return Err(Failure::reject(Code::BAD_CALL, format!("nothing answers at {}", request.url)));
         }
         let (run, how) = (header(&request, "x-faas-flow-reqid"), header(&request, "x-faas-flow-status"));
         let tell = async { self.tell(run, format!("{how}: {}", String::from_utf8_lossy(&request.body))) };

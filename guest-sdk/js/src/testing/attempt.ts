@@ -61,7 +61,7 @@ export abstract class Attempts {
     }
   }
 
-  /** Keeps what the attempt has set by now, and begins its time limit anew. */
+  /** Keeps what the attempt has set by now, and restarts its time limit. */
   protected commit(): void {
     this.own.before = this.fake.changes();
     this.own.until = this.own.limit === undefined ? undefined : this.now + this.own.limit;

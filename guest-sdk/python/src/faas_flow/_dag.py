@@ -112,13 +112,14 @@ class Dag:
         is the node's output. If it fails, so does the node. `Node.recover_from` is the short form for nodes that run
         operations.
 
-        What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped."""
+        What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped."""
         recover = _check.function(recover, "what `recover_node` gets")
         self._recover_nodes.append((_check.text(node, "the id of a node"), recover))
 
     def recover_from(self, recover: Callable[[Failed], Data]) -> None:
-        """Catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a branch of a
-        condition or an item of a for-each. What the function returns is the result of the dag. If it fails, so does the dag.
+        """Catches failures in this dag that were not caught further inside. The dag may be the outermost one, a sub-dag, a
+        branch of a condition or that of a for-each. What the function returns is the result of the dag. If it fails, so does
+        the dag.
 
         ```python
         def declined(failed: Failed) -> str:

@@ -52,7 +52,7 @@ impl RunState {
 
     pub(super) fn stop(&mut self, plan: &Plan, now: Millis) -> Followed {
         self.in_flow()?;
-        let failure = Failure::reject(Code::RUN_STOPPED, "somebody stopped the run");
+        let failure = Failure::reject(Code::RUN_STOPPED, "the run was stopped");
         Ok(self.end(plan, Status::Stopped, Some(failure), now))
     }
 

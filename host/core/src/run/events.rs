@@ -295,13 +295,11 @@ pub enum Refusal {
     #[error("a predecessor of the node is not done: re-run from that one")]
     Unready,
     /// The node is part of something whose failure was caught.
-    #[error(
-        "a failure of what the node is part of was caught: run again from the node that caught it, or from one before it"
-    )]
+    #[error("a failure around the node was caught: run again from the node that caught it, or from an earlier one")]
     Caught,
     /// Nothing of the run has failed or was cancelled.
     #[error(
-        "nothing of the run failed or was cut off: name the node to run again from, or resume the run if it is paused"
+        "no node of the run failed or was cut off: name the node to run again from, or resume the run if it is paused"
     )]
     Whole,
     /// There is no such node.
@@ -314,7 +312,7 @@ pub enum Refusal {
     #[error("the run has no callback: its caller asked for none")]
     NoCallback,
     /// A signal with the same key has come before.
-    #[error("a signal of this name with the same idempotency key has come before")]
+    #[error("a signal of this name with the same idempotency key was received before")]
     Repeated,
     /// No node of the flow waits for such a signal.
     #[error("no node of the flow waits for a signal of this name")]

@@ -250,7 +250,7 @@ impl NodeView {
         let shown = |one: &Try| (one.ended, one.to_string());
         let gap = (left_out > 0).then(|| {
             let since = first.last().map_or(0, |one| one.ended);
-            (since, format!("{left_out} tries are left out here"))
+            (since, format!("{left_out} tries are not shown here"))
         });
         let first = first.iter().filter(says_more).map(shown);
         let latest = latest.iter().filter(says_more).map(shown);
@@ -267,7 +267,7 @@ impl NodeView {
             1 => Some("1 item failed, which is tolerated".to_owned()),
             items => Some(format!("{items} items failed, which is tolerated")),
         };
-        let signal = |one: &SignalView| format!("took signal {}, which came {}", one.signal, moment(one.came));
+        let signal = |one: &SignalView| format!("received signal {}, sent {}", one.signal, moment(one.came));
         let signals = self.signals.iter().map(signal);
         signals.chain(happened.into_iter().map(|(_, sentence)| sentence)).chain(caught).chain(tolerated).collect()
     }

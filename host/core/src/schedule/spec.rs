@@ -111,7 +111,7 @@ pub enum BadSchedule {
         why: String,
     },
     /// The expression has no moment.
-    #[error("`{}` never comes: none of its months has such a day", when.escape_debug())]
+    #[error("`{}` never fires: none of its months has such a day", when.escape_debug())]
     Never {
         /// The expression.
         when: String,

@@ -13,7 +13,7 @@ pub(super) fn error(status: Option<ExitStatus>, said: &str, at_most: Duration) -
         _ if said.contains("overflowed its stack") => "its stack overflowed".to_owned(),
         _ if said.contains("memory allocation of") => "it ran out of memory".to_owned(),
         Some(Signal::OutOfTime) => return GuestError::CompileTimedOut { at_most },
-        Some(Signal::Killed) => "it was killed, as by a system without memory".to_owned(),
+        Some(Signal::Killed) => "it was killed, perhaps because the system is out of memory".to_owned(),
         Some(Signal::Other(number)) => format!("signal {number} ended it{}", told(said)),
         None => format!("it ended without an answer{}", told(said)),
     };

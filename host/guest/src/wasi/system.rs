@@ -77,7 +77,7 @@ pub(crate) enum Stopped {
         most: usize,
     },
     /// It waits for nothing.
-    #[error("it waits for one of no timers")]
+    #[error("it polls an empty list of timers")]
     WaitsForNothing,
 }
 

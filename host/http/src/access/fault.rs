@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// Why a token does not let its bearer in, and what would.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TokenFault {
-    #[error("nobody may change runs here, since the host has neither a `faasflow-admin-token` nor `faasflow-tokens`")]
+    #[error("runs cannot be changed here, since the host has neither a `faasflow-admin-token` nor `faasflow-tokens`")]
     /// Nobody may change runs, since no token is configured.
     NobodyChanges,
     #[error(
@@ -16,7 +16,7 @@ pub enum TokenFault {
     /// The bearer token is missing or wrong.
     Bearer,
     #[error(
-        "nobody may see the dashboard here, since the host has neither a `faasflow-admin-token` nor `faasflow-tokens`"
+        "the dashboard cannot be seen here, since the host has neither a `faasflow-admin-token` nor `faasflow-tokens`"
     )]
     /// Nobody may see the dashboard, since no token is configured.
     NobodySees,

@@ -27,7 +27,7 @@ pub(super) async fn show(
     let up = escaped(view.up()).to_string();
     let mut main = String::from("<h1>Audit log</h1>\n");
     if list.entries.is_empty() {
-        main.push_str("<p class=\"quiet\">Nobody has changed anything yet.</p>\n");
+        main.push_str("<p class=\"quiet\">Nothing has been changed yet.</p>\n");
     } else {
         main.push_str(&table(&list, &up));
     }

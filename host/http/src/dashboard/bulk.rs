@@ -179,7 +179,7 @@ fn question(asked: &Asked, counted: &BulkDone, ticket: &str, back: &str) -> Stri
 fn conditions(filter: &RunFilter) -> String {
     let pairs = filter.pairs();
     if pairs.is_empty() {
-        return "<p>These are all runs in a state in which this is possible.</p>\n".to_owned();
+        return "<p>These are all runs in a state that allows this.</p>\n".to_owned();
     }
     let list: String =
         pairs.iter().map(|(name, value)| format!("<li>{name}: <code>{}</code></li>", escaped(value))).collect();
@@ -194,7 +194,7 @@ fn report(asked: &Asked, done: &BulkDone, ticket: &str, back: &str) -> String {
         label(*action),
         if *changed == 1 { "run" } else { "runs" },
         action.done(),
-        if *failed > 0 { format!(", {failed} not") } else { String::new() },
+        if *failed > 0 { format!(", {failed} unchanged") } else { String::new() },
     );
     if let Some(next) = &done.next {
         // Writing to a string cannot fail.
@@ -203,7 +203,7 @@ fn report(asked: &Asked, done: &BulkDone, ticket: &str, back: &str) -> String {
             "<form class=\"goes-on\" method=\"post\" action=\"bulk\">{}<input type=\"hidden\" name=\"action\" value=\"{}\">\
              <input type=\"hidden\" name=\"confirmed\" value=\"yes\"><input type=\"hidden\" name=\"after\" value=\"{}\">\
              <input type=\"hidden\" name=\"reason\" value=\"{}\"><input type=\"hidden\" name=\"changed\" value=\"{changed}\"><input type=\"hidden\" name=\"failed\" value=\"{failed}\">\
-             <p class=\"buttons\"><button>Go on</button></p></form>",
+             <p class=\"buttons\"><button>Continue</button></p></form>",
             fields(&asked.filter, ticket),
             action.as_str(),
             escaped(next),

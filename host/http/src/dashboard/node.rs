@@ -294,8 +294,7 @@ impl Dashboard {
         let Asked { node, from, .. } = asked;
         let all = parts.len();
         if all == 0 {
-            let why = "There is none: it is not there yet, or there never is one.";
-            let _ = writeln!(drawn.html, "<p class=\"quiet\">{why}</p>");
+            let _ = writeln!(drawn.html, "<p class=\"quiet\">This node has no {}, or none yet.</p>", side.as_str());
         }
         if let Some(from) = from.as_ref().filter(|_| side == Side::Input && all > 1) {
             parts.retain(|part| part.from == *from);
@@ -410,7 +409,7 @@ fn attempts(attempts: &[Attempt]) -> String {
     }
     html.push_str("</tbody></table>\n");
     if earlier > 0 {
-        let _ = writeln!(html, "<p class=\"quiet\">{earlier} earlier attempts are left out.</p>");
+        let _ = writeln!(html, "<p class=\"quiet\">{earlier} earlier attempts are not shown.</p>");
     }
     html + "</section>\n"
 }

@@ -49,13 +49,13 @@ fn pieces(shown: &ShownOperations) -> String {
     if shown.dropped > 0 {
         let _ = writeln!(
             html,
-            "<p class=\"quiet\">{} pieces of data are not kept: run_payloads is their limit.</p>",
+            "<p class=\"quiet\">{} pieces of data were not kept, since they exceed run_payloads.</p>",
             shown.dropped
         );
     }
     let earlier = shown.list.len().saturating_sub(PIECES);
     if earlier > 0 {
-        let _ = writeln!(html, "<p class=\"quiet\">{earlier} earlier pieces of data are left out here.</p>");
+        let _ = writeln!(html, "<p class=\"quiet\">{earlier} earlier pieces of data are not shown here.</p>");
     }
     let open = if shown.list.len() <= UNFOLDED { " open" } else { "" };
     let mut before: Option<&ShownPreview> = None;

@@ -150,7 +150,7 @@ impl Overview {
     pub fn html(&self, up: &str) -> String {
         let mut html = String::new();
         if !self.waiting.is_empty() {
-            html.push_str("<h2>Waiting for somebody</h2>\n<ul class=\"waiting\">\n");
+            html.push_str("<h2>Waiting for a signal</h2>\n<ul class=\"waiting\">\n");
             for Waiting { flow, run, node, signal, since } in &self.waiting {
                 let link = format!("{up}runs/{}", escaped(&page_of(run, node)));
                 // Writing to a string cannot fail.

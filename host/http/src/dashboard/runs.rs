@@ -93,9 +93,7 @@ impl Found {
             pager.push_str(&format!("<a rel=\"next\" href=\"{here}{}\">{words}</a>", escaped(&link)));
         }
         if next.is_some() && runs.len() < LISTED {
-            pager.push_str(
-                " <span class=\"quiet\">Few of the runs that were looked at match, and there are more.</span>",
-            );
+            pager.push_str(" <span class=\"quiet\">Few of the runs examined so far match, and there are more.</span>");
         }
         let pager = if pager.is_empty() { pager } else { format!("<p class=\"pager\">{pager}</p>\n") };
         let bulk = ticket.filter(|_| !runs.is_empty()).map_or(String::new(), |ticket| buttons(filter, &here, &ticket));

@@ -41,7 +41,7 @@ pub(super) async fn end(
     let begun = begun.filter(|begun| query.first("state") == Some(begun.state.secret())).ok_or(Error::ExpiredSignIn)?;
     let Some(code) = query.first("code") else {
         let why = query.first("error").unwrap_or("without a code").escape_debug().take(100).collect::<String>();
-        return Err(Error::SignIn { why: format!("it sent the browser back: {why}") }.into());
+        return Err(Error::SignIn { why: format!("it refused: {why}") }.into());
     };
     let to = format!("{}{}", provider.settings.dashboard_url, begun.to);
     let user = provider.end(begun, code.to_owned()).await?;

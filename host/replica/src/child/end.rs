@@ -40,7 +40,7 @@ impl Live {
                 Err(_) => Failure::retry(Code::CALL_TIMED_OUT, format!("no answer within {TIMEOUT:?}")),
             };
             let Some(delay) = delays.next().filter(|_| failure.retry) else {
-                log_run!(warn, self, parent = %parent.run, parent_path = %parent.node, code = %failure.code, error = %failure.message, "parent not told of the end; it looks for it itself");
+                log_run!(warn, self, parent = %parent.run, parent_path = %parent.node, code = %failure.code, error = %failure.message, "could not notify the calling run of the end; it checks by itself");
                 return;
             };
             tokio::time::sleep(delay).await;

@@ -49,11 +49,11 @@ impl Live {
             return;
         }
         let Some(host) = self.services.host() else { return };
-        log_run!(info, self, parent = %parent.run, "stopping a run since the one that called it goes on or has ended without it");
+        log_run!(info, self, parent = %parent.run, "stopping a run since the run that called it continues or has ended without it");
         if let Err(error) = host.stop(&self.id, None).await
             && error.code() != Code::RUN_STATE
         {
-            log_run!(warn, self, code = %error.code(), %error, "run not stopped");
+            log_run!(warn, self, code = %error.code(), %error, "could not stop the run");
         }
     }
 

@@ -143,7 +143,7 @@ mod tests {
         let handled = Failure::reject(Code::CALL_STATUS, "`f` answered with status 500");
         let told = failure(ended(Status::Failed, Some("secret answer of its failure handler"), Some(handled)));
         assert_eq!(told.message, "flow `child` failed in run c-1: FF0207");
-        let stopped = Failure::reject(Code::RUN_STOPPED, "somebody stopped the run");
+        let stopped = Failure::reject(Code::RUN_STOPPED, "the run was stopped");
         let told = failure(ended(Status::Stopped, None, Some(stopped)));
         assert!(told.message.starts_with("flow `child` was stopped in run c-1"), "{}", told.message);
     }

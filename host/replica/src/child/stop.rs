@@ -142,7 +142,7 @@ impl Live {
                 Err(error) => error.into(),
             };
             let Some(delay) = delays.next().filter(|_| error.code().is_transient()) else {
-                log_run!(warn, self, code = %error.code(), %error, "runs that it called not stopped");
+                log_run!(warn, self, code = %error.code(), %error, "could not stop the runs that this run had called");
                 return None;
             };
             tokio::time::sleep(delay).await;
@@ -236,7 +236,7 @@ impl Live {
                     // It has never begun, or is not kept any more.
                     return;
                 }
-                log_run!(warn, self, child = %called.run, flow = called.flow, code = %failure.code, error = %failure.message, "run that it called not stopped");
+                log_run!(warn, self, child = %called.run, flow = called.flow, code = %failure.code, error = %failure.message, "could not stop a run that this run had called");
                 let unreached = UnreachedRun { flow: called.flow.clone(), run: called.run.clone() };
                 self.unreached.lock().unwrap_or_else(PoisonError::into_inner).push(unreached);
                 return;

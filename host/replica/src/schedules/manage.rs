@@ -53,10 +53,10 @@ pub struct Backfilled {
     pub started: Vec<RunId>,
     /// How many moments had a run already.
     pub existed: usize,
-    /// How many runs of the schedule's backfills go on now.
+    /// How many runs of the schedule's backfills are in progress now.
     pub running: usize,
     /// The first moment that is left, in milliseconds since the Unix epoch: ask again from there. If no run has begun, too many
-    /// go on: ask again once one of them may have ended.
+    /// are in progress: ask again once one of them may have ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<Millis>,
 }

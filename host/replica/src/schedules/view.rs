@@ -21,7 +21,7 @@ pub struct ScheduleView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(example = "Europe/Berlin")]
     pub time_zone: Option<String>,
-    /// What happens with moments at which no replica was there: `skip`, `one` or `all`.
+    /// What happens with moments at which no replica was running: `skip`, `one` or `all`.
     pub missed: &'static str,
     /// What happens at a moment at which the run before has not ended: `allow`, `skip`, `queue` or `replace`.
     pub overlap: &'static str,

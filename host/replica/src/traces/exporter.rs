@@ -107,7 +107,7 @@ fn http(otlp: &Otlp, protocol: Protocol, sender: Sender) -> Result<SpanExporter,
 fn grpc(otlp: &Otlp) -> Result<SpanExporter, String> {
     let mut headers = HeaderMap::new();
     for (name, value) in &otlp.headers {
-        let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is no name of a header"))?;
+        let name: HeaderName = name.parse().map_err(|_| format!("`{name}` is not the name of a header"))?;
         let value: HeaderValue = value.parse().map_err(|_| format!("the value of the header `{name}` is malformed"))?;
         headers.insert(name, value);
     }

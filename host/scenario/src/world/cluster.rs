@@ -362,7 +362,7 @@ impl faas_flow_replica::Network for Nobody {
         request: faas_flow_guest::HttpRequest,
         _: ChosenBy,
     ) -> Result<faas_flow_guest::HttpResponse, faas_flow_core::Failure> {
-        let message = format!("nobody is at {}", request.url);
+        let message = format!("nothing answers at {}", request.url);
         Err(faas_flow_core::Failure::reject(faas_flow_core::Code::CALL_UNREACHABLE, message))
     }
 }

@@ -28,7 +28,7 @@ struct List {
     /// Maximum number of entries
     #[arg(long, value_name = "N", default_value = "100", value_parser = clap::value_parser!(u64).range(1..=1000))]
     limit: u64,
-    /// Only entries before this place, which an earlier list has named
+    /// Only entries before this place, as printed at the end of the previous list
     #[arg(long, value_name = "PLACE")]
     after: Option<u64>,
     #[command(flatten)]
@@ -65,7 +65,7 @@ fn text(list: &AuditList) -> String {
         let _ = writeln!(text, "{}", printable(&line));
     }
     if let Some(next) = list.next {
-        let _ = writeln!(text, "there are more: --after {next}");
+        let _ = writeln!(text, "There are more entries. To see the next ones, add --after {next}");
     }
     text
 }
@@ -82,7 +82,7 @@ mod tests {
         let list: AuditList = serde_json::from_value(json!({ "entries": [entry], "next": 7 })).unwrap();
         assert_eq!(
             text(&list),
-            "1970-01-01T00:00:00Z refused FF0518: stop r1 by alice (token) from 10.0.0.7: too\\nslow\nthere are more: --after 7\n"
+            "1970-01-01T00:00:00Z refused FF0518: stop r1 by alice (token) from 10.0.0.7: too\\nslow\nThere are more entries. To see the next ones, add --after 7\n"
         );
     }
 }

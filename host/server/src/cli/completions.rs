@@ -15,7 +15,7 @@ const NAME: &str = "faas-flow";
 /// where the shell looks for such scripts.
 #[derive(Args)]
 pub(super) struct Completions {
-    /// Shell for which the script is
+    /// Shell that the script is for
     shell: Shell,
 }
 
@@ -34,7 +34,7 @@ fn script(shell: Shell) -> Vec<u8> {
 
 #[derive(Args)]
 pub(super) struct Man {
-    /// Folder for the pages, of which each command has one; it is created if it does not exist
+    /// Folder for the pages, one for each command; it is created if it does not exist
     folder: PathBuf,
 }
 

@@ -20,17 +20,17 @@ pub(super) enum Control {
     Resume(Target),
     /// Stop a run for good
     Stop(Target),
-    /// Go on from what failed or was cut off, or run a node and all nodes after it again
+    /// Continue from what failed or was cut off, or run a node and all nodes after it again
     Rerun {
         #[command(flatten)]
         target: Target,
         /// Path of the node, for example C[c1]/n1 [default: what failed or was cut off]
         #[arg(long)]
         node: Option<String>,
-        /// New input of the node: text, @FILE, or @- for stdin [default: what it got before]
+        /// New input of the node: text, @FILE, or @- for stdin [default: its previous input]
         #[arg(long, short, requires = "node", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         data: Option<String>,
-        /// What the new input is [default: application/octet-stream]
+        /// Media type of the new input [default: application/octet-stream]
         #[arg(long, value_name = "MEDIA-TYPE", requires = "data", value_parser = MediaType::parse)]
         content_type: Option<MediaType>,
     },

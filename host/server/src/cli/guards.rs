@@ -86,7 +86,8 @@ pub(super) fn sign_in(values: &Values) -> Result<Option<OidcSettings>, Error> {
     let key = |name: &str, value: &Option<String>| {
         value.clone().ok_or_else(|| missing(format!("{name} is not: set it, too")))
     };
-    let url = |name: &str, text: &str| Url::parse(text).map_err(|error| missing(format!("{name} is no URL: {error}")));
+    let url =
+        |name: &str, text: &str| Url::parse(text).map_err(|error| missing(format!("{name} is not a URL: {error}")));
     let client_id = key("oidc_client_id", &values.oidc_client_id.value)?;
     let dashboard = key("dashboard_url", &values.dashboard_url.value)?;
     let path = values.secret_mount_path.value.join(OIDC_SECRET);
@@ -94,7 +95,7 @@ pub(super) fn sign_in(values: &Values) -> Result<Option<OidcSettings>, Error> {
         .map_err(|error| missing(format!("the secret {} cannot be read: {error}", path.display())))?;
     let client_secret = secret_of(&file).map_err(|flaw| missing(format!("the secret {} {flaw}", path.display())))?;
     Ok(Some(OidcSettings {
-        issuer: IssuerUrl::new(issuer.clone()).map_err(|error| missing(format!("it is no URL: {error}")))?,
+        issuer: IssuerUrl::new(issuer.clone()).map_err(|error| missing(format!("it is not a URL: {error}")))?,
         client_id,
         client_secret: client_secret.to_owned(),
         dashboard_url: url("dashboard_url", &format!("{}/", dashboard.trim_end_matches('/')))?,

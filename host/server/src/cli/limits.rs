@@ -75,7 +75,7 @@ impl Limits {
         if self.json {
             print_json(&set)?;
         } else if set.is_empty() {
-            eprintln!("no limits are set in the state store: those of the configuration and of the flows hold");
+            eprintln!("no limits are set in the state store: those of the configuration and of the flows apply");
         } else {
             let mut text = String::new();
             for (name, figures) in &set {

@@ -23,7 +23,7 @@ pub(super) struct Logs {
     /// Only print lines of this node, for example C[c1]/n1
     #[arg(long, value_name = "PATH")]
     node: Option<String>,
-    /// Go on with the lines that follow, until the run has ended
+    /// Keep printing new lines until the run has ended
     #[arg(long, short)]
     follow: bool,
     /// Print each line as JSON
@@ -34,7 +34,7 @@ pub(super) struct Logs {
     /// URL of the flow, for example http://gateway:8080/function/greet, or its name on the gateway at $OPENFAAS_URL; or URL of a gateway or server [default: the state store is read]
     #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO", hide_env_values = true)]
     to: Option<String>,
-    /// Name of the flow; needed for a gateway that does not say which flows it has
+    /// Name of the flow; needed if the gateway does not list its flows
     #[arg(long, value_name = "NAME")]
     flow: Option<String>,
     #[command(flatten)]

@@ -39,7 +39,7 @@ enum What {
     Trigger(Of),
     /// Begin a run for each past moment of a schedule that has none
     ///
-    /// The id of each run is made from the schedule and the moment, so you can repeat a backfill: it skips moments whose run is still stored. Backfills ignore the schedule's overlap policy, but no more than --at-once of their runs go on at once. For more than 10 moments, the command asks before it begins. Stop it with Ctrl-C, and run the same command to continue.
+    /// The id of each run is made from the schedule and the moment, so you can repeat a backfill: it skips moments whose run is still stored. Backfills ignore the schedule's overlap policy, but no more than --at-once of their runs are in progress at once. For more than 10 moments, the command asks before it begins. Stop it with Ctrl-C, and run the same command to continue.
     Backfill {
         #[command(flatten)]
         of: Of,
@@ -49,13 +49,13 @@ enum What {
         /// End, which is not included, for example 2026-01-02T00:00:00Z; moments in the future begin no runs
         #[arg(id = "end", value_name = "TO", value_parser = read_moment)]
         to: Millis,
-        /// How many runs of the schedule's backfills may go on at once, from 1 to 100
+        /// How many runs of the schedule's backfills may be in progress at once, from 1 to 100
         #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=100))]
         at_once: u64,
         /// Only show how many moments there are, and the first and last of them
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask before beginning more than 10 runs
+        /// Do not ask for confirmation before beginning more than 10 runs
         #[arg(long, short, conflicts_with = "dry_run")]
         yes: bool,
     },
@@ -84,7 +84,7 @@ impl Schedules {
                 client.done(&listed, || list(&listed))
             }
             What::Pause(of) => change(of, "pause", "paused").await,
-            What::Resume(of) => change(of, "resume", "goes on").await,
+            What::Resume(of) => change(of, "resume", "resumed").await,
             What::Trigger(Of { name, target }) => {
                 let client = Client::new(target)?;
                 let run = client.post(&format!("schedules/{}/trigger", part(&name)), &[]).await?;
@@ -161,7 +161,7 @@ impl Backfill {
                 said = Instant::now();
                 let handled = started.len() as u64 + existed;
                 let running = done.get("running").and_then(Value::as_u64).unwrap_or_default();
-                client.say(format!("{handled} of {total} moments handled, {running} runs go on"));
+                client.say(format!("{handled} of {total} moments handled, {running} runs in progress"));
             }
             if next.is_some() && is_full {
                 tokio::time::sleep(FULL).await;

@@ -17,7 +17,7 @@ pub(super) struct SignalRun {
     id: String,
     /// Name of the signal
     name: String,
-    /// Body of the signal, with which the waiting node goes on: text, @FILE, or @- for stdin [default: nothing]
+    /// Body of the signal, with which the waiting node continues: text, @FILE, or @- for stdin [default: nothing]
     #[arg(long, short)]
     data: Option<String>,
     /// Media type of the body [default: application/octet-stream]
@@ -29,7 +29,7 @@ pub(super) struct SignalRun {
     /// URL of the flow, for example http://gateway:8080/function/greet, or its name on the gateway at $OPENFAAS_URL; or URL of a gateway or server [default: $OPENFAAS_URL or http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO", hide_env_values = true)]
     to: Option<String>,
-    /// Name of the flow; needed for a gateway that does not say which flows it has
+    /// Name of the flow; needed if the gateway does not list its flows
     #[arg(long, value_name = "NAME")]
     flow: Option<String>,
     /// Print JSON instead of text

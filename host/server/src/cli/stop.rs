@@ -73,7 +73,7 @@ impl Server {
         tokio::select! {
             _ = self.signals.any() => {}
             ended = &mut self.served => {
-                return ended.map_err(|error| Error::System { what: "go on serving", source: error.into() });
+                return ended.map_err(|error| Error::System { what: "continue serving", source: error.into() });
             }
         }
         host.announce_stop();
@@ -105,7 +105,7 @@ fn waiting(nodes: &[(RunId, NodePath)], longest: Duration) -> Option<String> {
     };
     (!nodes.is_empty()).then(|| {
         let (nodes, longest) = (shown.join(", "), longest.as_secs());
-        format!("stopping: waiting for {nodes}{more}, at most {longest} s; a second Ctrl-C or SIGTERM ends at once")
+        format!("stopping: waiting for {nodes}{more}, at most {longest} s; a second Ctrl-C or SIGTERM stops it at once")
     })
 }
 
@@ -174,7 +174,7 @@ mod tests {
         };
         let longest = Duration::from_secs(12);
         assert_eq!(waiting(&nodes(0), longest), None);
-        let one = "stopping: waiting for n0 of run r, at most 12 s; a second Ctrl-C or SIGTERM ends at once";
+        let one = "stopping: waiting for n0 of run r, at most 12 s; a second Ctrl-C or SIGTERM stops it at once";
         assert_eq!(waiting(&nodes(1), longest).as_deref(), Some(one));
         assert!(waiting(&nodes(5), longest).unwrap().contains("n0 of run r, n1 of run r, n2 of run r and 2 more, "));
     }

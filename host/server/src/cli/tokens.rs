@@ -38,7 +38,7 @@ struct Create {
     /// What its bearer may do: see, see-payloads, control and deploy, separated by commas
     #[arg(long, value_parser = Rights::parse)]
     rights: Rights,
-    /// Time after which it is refused, such as 90d or 12h [default: never]
+    /// Time after which the token is refused, such as 90d or 12h [default: never]
     #[arg(long, value_name = "TIME", value_parser = lifetime)]
     expires: Option<Duration>,
     /// File to which the line is added

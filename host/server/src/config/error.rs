@@ -77,7 +77,7 @@ pub enum Error {
     NoStateStore,
     /// A deployed function's state store does not take payloads, and it has no data store.
     #[error(
-        "no data store is configured, and the state store does not take payloads over inline_limit: set data_store, as \
+        "no data store is configured, and the state store does not accept payloads over inline_limit: set data_store, as \
          in s3://BUCKET, or s3_url"
     )]
     NoDataStore,

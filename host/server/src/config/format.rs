@@ -312,7 +312,7 @@ impl Format<Vec<ScheduleEntry>> for Schedules {
 
     fn parse(&self, text: &str) -> Result<Vec<ScheduleEntry>, Rule> {
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-        let read = |line| ScheduleEntry::parse(line).map_err(|bad| format!("has a line that is no schedule: {bad}"));
+        let read = |line| ScheduleEntry::parse(line).map_err(|bad| format!("has a line that is not a schedule: {bad}"));
         lines.map(read).collect()
     }
 

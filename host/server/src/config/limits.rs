@@ -20,7 +20,7 @@ impl Format<Vec<(String, Figures)>> for NamedLimits {
         for item in List.parse(text)? {
             let (name, figures) = one(&item)?;
             if limits.iter().any(|(known, _)| *known == name) {
-                return Err(format!("must name each limit once, but {name} is there twice"));
+                return Err(format!("must name each limit once, but names {name} twice"));
             }
             limits.push((name, figures));
         }
@@ -79,6 +79,6 @@ mod tests {
         }
         assert!(NamedLimits.parse("a=0").unwrap_err().contains("allow at least 1"));
         assert!(NamedLimits.parse("a=0/s").unwrap_err().contains("a rate is from"));
-        assert!(NamedLimits.parse("a=1,b=2,a=3").unwrap_err().contains("a is there twice"));
+        assert!(NamedLimits.parse("a=1,b=2,a=3").unwrap_err().contains("names a twice"));
     }
 }

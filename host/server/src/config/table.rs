@@ -141,7 +141,7 @@ keys! {
         "where ready nodes are executed: `local` on this replica, `gateway` through the gateway, `auto` on this replica while it has room and otherwise through the gateway");
 
     gateway: Option<String> = Key::new("gateway", &Optional(Server), "gateway.openfaas:8080", Original, Calls,
-        "OpenFaaS gateway, through which functions are called that are not listed in `functions`").locally("");
+        "OpenFaaS gateway through which functions that are not listed in `functions` are called").locally("");
     public_url: Option<String> = Key::new("public_url", &Optional(Server), "", Ours, Calls,
         "address at which people reach the gateway. The addresses of signals that flows hand out begin with it ([signals](concepts.md#signals)). A local server uses its own address unless this is set");
     default_method: &'static str = Key::new("default-method", &METHODS, "POST", Original, Calls,
@@ -152,7 +152,7 @@ keys! {
     call_timeout: Duration = Key::new("call_timeout", &Time::millis(1..=24 * HOUR), "60s", Ours, Calls,
         "time for one try of a call for which the flow sets no timeout");
     answer_timeout: Duration = Key::new("answer_timeout", &Time::millis(1..=30 * 24 * HOUR), "24h", Ours, Calls,
-        "time until a function that was called asynchronously must have answered if the flow sets no timeout");
+        "time within which a function that was called asynchronously must answer if the flow sets no timeout");
     call_keep_alive: Duration = Key::new("call_keep_alive", &Time::millis(0..=HOUR), "3s", Ours, Calls,
         "how long an idle connection to a function or URL is kept for the next call; it should be shorter than the time after which servers close theirs, which is 5 s or more with common servers; 0 makes a connection for each call");
     request_proxy: RequestProxy = Key::new("request_proxy", &Proxy, "environment", Ours, Calls,
@@ -216,7 +216,7 @@ keys! {
     history_ttl_failed: Option<Duration> = Key::new("history_ttl_failed", &Optional(Time::millis(1..=87_600 * HOUR)), "", Ours, Limits,
         "the same for runs that have failed; by default as `history_ttl`");
     history_budget: Option<usize> = Key::new("history_budget", &Optional(Count(1)), "", Ours, Limits,
-        "maximum number of ended runs of each flow that are kept; those beyond it are deleted before their time, the oldest first; by default there is no maximum");
+        "maximum number of ended runs of each flow that are kept; those beyond it are deleted early, the oldest first; by default there is no maximum");
     flow_log_lines: u32 = Key::new("flow_log_lines", &Count(0), "1000", Ours, Limits,
         "maximum number of lines per second that the code of one run may log on a replica; more are dropped, and the log says how many");
     flow_log_bytes: usize = Key::new("flow_log_bytes", &Size(0), "1MiB", Ours, Limits,
@@ -239,7 +239,7 @@ keys! {
     result_access: Option<ResultAccess> = Key::new("result_access", &Optional(RESULT_ACCESS), "", Ours, Access,
         "who may read the results and states of runs. `open`: everyone, who may also see the dashboard; `with-id`: everyone who knows the request id; `signed`: everyone who signs the request or has the admin token. By default `signed` if `authenticate_request` is on, and otherwise `with-id`");
     show_payloads: ShowPayloads = Key::new("show_payloads", &SHOW_PAYLOADS, "never", Ours, Access,
-        "of which runs those with the admin token may read the [inputs and outputs of nodes](http.md#inputs-and-outputs-of-nodes) and of their operations: of none (`never`), of those that have failed (`failed`), or of all (`always`)").locally("always");
+        "for which runs those with the admin token may read the [inputs and outputs of nodes](http.md#inputs-and-outputs-of-nodes) and of their operations: for none (`never`), for those that have failed (`failed`), or for all (`always`)").locally("always");
     redact: Rules = Key::new("redact", &Pointers, "", Ours, Access,
         "what is hidden in the inputs and outputs of nodes and their operations wherever they are shown: JSON pointers such as `/customer/email`, separated by commas or line breaks; `*` stands for any member or item, and two asterisks for any number of levels ([redaction](security.md#inputs-and-outputs-of-nodes))");
     hmac_migration: OldSignatures = Key::new("hmac_migration", &OLD_SIGNATURES, "refuse", Ours, Access,
@@ -254,7 +254,7 @@ keys! {
     denied_addresses: Vec<IpNet> = Key::new("denied_addresses", &Ranges, "special", Ours, Access,
         "addresses to which neither `request` nor callbacks connect, under any name, unless `request_hosts` or `callback_hosts` lists the address itself: addresses, ranges, `special` (loopback, link-local, metadata, multicast), `private` or `none`").locally("").option(As("denied-address"));
     trusted_proxies: Vec<IpNet> = Key::new("trusted_proxies", &Ranges, "", Ours, Access,
-        "addresses of proxies in front of the server that are believed about whom they ask for: what they say in `user_header` and in `X-Forwarded-For` is in [histories and the audit log](security.md#who-did-it); written as in `denied_addresses`")
+        "addresses of proxies in front of the server that are trusted to name the user: what they send in `user_header` and in `X-Forwarded-For` appears in [histories and the audit log](security.md#who-did-it); written as in `denied_addresses`")
         .option(As("trusted-proxy"));
     user_header: Option<HeaderName> = Key::new("user_header", &Optional(HeaderOf), "", Ours, Access,
         "header in which `trusted_proxies` name the user who has signed in, such as `X-Forwarded-User`");
@@ -268,7 +268,7 @@ keys! {
         "rights of those who sign in, a line each: `CLAIM=VALUE: RIGHTS`, as in `groups=operators: see,control`")
         .option(As("oidc-right"));
     oidc_scopes: String = Key::new("oidc_scopes", &Text::ANY, "profile email", Ours, Access,
-        "what is asked of the provider besides `openid`, separated by spaces");
+        "scopes to request from the provider besides `openid`, separated by spaces");
     oidc_user: String = Key::new("oidc_user", &Text::ANY, "email", Ours, Access,
         "claim with the name of the user");
     audit_length: usize = Key::new("audit_length", &Count(0), "10000", Ours, Access,
@@ -339,7 +339,7 @@ keys! {
         "file in PEM form with the certificates that the server's must be signed by, instead of those that the system trusts")
         .specifically("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE");
     otlp_client_certificate: Option<PathBuf> = Key::of_telemetry("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &Optional(FilePath), "",
-        "file in PEM form with the certificate that is shown to the server")
+        "file in PEM form with the certificate that the program presents to the server")
         .specifically("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE");
     otlp_client_key: Option<PathBuf> = Key::of_telemetry("OTEL_EXPORTER_OTLP_CLIENT_KEY", &Optional(FilePath), "",
         "file in PEM form with the key of that certificate")
@@ -352,13 +352,13 @@ keys! {
     jaeger_agent_port: Option<u16> = Key::of_telemetry("OTEL_EXPORTER_JAEGER_AGENT_PORT", &Optional(Port), "",
         "its port").leniently();
     otel_traces_sampler: TracesSampler = Key::of_telemetry("OTEL_TRACES_SAMPLER", &AnyCase(SAMPLERS), "parentbased_always_on",
-        "which runs are traced: all, none or a part, and whether a decision of the caller wins").leniently();
+        "which runs are traced: all, none or a part, and whether the caller's decision takes precedence").leniently();
     otel_traces_sampler_arg: Option<f64> = Key::of_telemetry("OTEL_TRACES_SAMPLER_ARG", &Optional(Ratio), "",
-        "the part that is traced, from 0 to 1; by default all").leniently();
+        "share of runs that is traced, from 0 to 1; by default all").leniently();
     otel_service_name: Option<String> = Key::of_telemetry("OTEL_SERVICE_NAME", &Optional(Text::ANY), "",
         "name of the service; by default `service.name` in `OTEL_RESOURCE_ATTRIBUTES`, or else the name of the flow, and `faas-flow` for `serve`");
     otel_resource_attributes: Vec<(String, String)> = Key::of_telemetry("OTEL_RESOURCE_ATTRIBUTES", &Pairs::ATTRIBUTES, "",
-        "what is said of the service with all its spans, as in `deployment.environment.name=test,team=x%20y`").leniently();
+        "attributes of the service that all its spans have, as in `deployment.environment.name=test,team=x%20y`").leniently();
     otel_bsp_schedule_delay: Duration = Key::of_telemetry("OTEL_BSP_SCHEDULE_DELAY", &Millis, "5000",
         "how long a span waits for others that are sent with it").leniently();
     otel_bsp_export_timeout: Option<Duration> = Key::of_telemetry("OTEL_BSP_EXPORT_TIMEOUT", &MillisLimit, "30000",

@@ -188,7 +188,7 @@ impl Values {
             if let Err(rule) = key.check(value) {
                 match spec.malformed {
                     Malformed::Refused => problems.push(Error::BadValue { name, rule }),
-                    Malformed::Ignored => self.ignored.push(format!("{name} {rule}; it is taken as not set")),
+                    Malformed::Ignored => self.ignored.push(format!("{name} {rule}; it is treated as not set")),
                 }
                 continue;
             }

@@ -42,7 +42,7 @@ impl Place {
                         let _ = std::fs::remove_file(beside(self.path(), end));
                     }
                 }
-                tracing::warn!(store = %self, "the file of the store was replaced; going on with the new one");
+                tracing::warn!(store = %self, "the file of the store was replaced; using the new one");
                 *known = Known { generation: known.generation + 1, file: found, log: None };
             }
         }

@@ -109,7 +109,7 @@ pub enum KeyProblem {
     #[error("cannot be written: {0}")]
     Unwritable(#[source] std::io::Error),
     /// There is a file of this name already.
-    #[error("exists already, and keys are not overwritten: choose another name")]
+    #[error("already exists, and keys are not overwritten: choose another name")]
     Exists,
     /// It is not PEM.
     #[error("is damaged PEM: {0}")]

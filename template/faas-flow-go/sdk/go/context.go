@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Context is facts about the current run, values that last as long as the run, and the log. Define gets it and hands it
+// Context has facts about the current run, values that last as long as the run, and the log. Define gets it and hands it
 // on to the functions of the flow by mentioning it in them.
 //
 // # In Define
@@ -19,7 +19,7 @@ import (
 // While Define runs there is no current node: [Context.Node] and [Context.Inputs] are empty, and values cannot be
 // changed.
 type Context struct {
-	// Query is the query parameters of the request that started the run.
+	// Query has the query parameters of the request that started the run.
 	Query Parameters
 	// State is [StateOngoing]. In the functions of [Workflow.OnFailure] and [Workflow.Finally] it is [StateSuccess] or
 	// [StateFailure]. [Context.RunState] is more exact.
@@ -91,7 +91,7 @@ func (c *Context) Inputs() Inputs { return c.host.Inputs() }
 // "text/plain; charset=utf-8". In a function of [Prepare] it is that of the request, in a function of [Receive] that of
 // the response.
 //
-// It is "application/octet-stream" if nobody has said what the data is, and in functions that get several values or none:
+// It is "application/octet-stream" if no media type was set for the data, and in functions that get several values or none:
 // aggregators, and those for failures and for the end of the run.
 func (c *Context) ContentType() string { return c.host.ContentType() }
 
@@ -103,7 +103,7 @@ func (c *Context) ContentTypes() []string { return c.host.ContentTypes() }
 // function of a for-each. Without this call it is "application/octet-stream", or "application/json" in a modifier of
 // [JSON]. Calls of functions and URLs send it as Content-Type, and so does the answer to the caller.
 //
-// The error is a [Reject] if the text is no media type as RFC 9110 defines it, or has more than 255 bytes, and in Define.
+// The error is a [Reject] if the text is not a media type as RFC 9110 defines it, or has more than 255 bytes, and in Define.
 func (c *Context) SetContentType(mediaType string) error {
 	return rejected(c.host.SetContentType(mediaType))
 }
@@ -122,12 +122,12 @@ func (c *Context) Respond(status int, headers Headers) error {
 	return rejected(c.host.Respond(uint16(clamp(status, 1<<16-1)), headers))
 }
 
-// SignalURL returns an address to which one signal of this name can be sent to this run, by anybody who knows it: it is
+// SignalURL returns an address with which anyone who knows it can send one signal of this name to this run: it is
 // signed, works once, needs no token, and expires after 7 days. A browser that opens it gets a page with which to approve
 // or reject, and to comment; the signal's body is then {"decision":"approve","comment":"…"}.
 //
-// A node that asks several times, also when it is tried again, gets addresses of which one works once. Other nodes get
-// others.
+// If a node asks several times, also when it is tried again, only one of the addresses that it gets can be used. Other nodes
+// get other addresses.
 //
 // The error is a [Reject] if the name is malformed, in Define, and if the host does not know at which address it can be
 // reached (its configuration key public_url).
@@ -142,10 +142,10 @@ func (c *Context) SignalURLFor(name string, valid time.Duration) (string, error)
 	return url, rejected(err)
 }
 
-// Label gives the run a label, by which people find it in lists, or another value to one that it has. It is committed
+// Label gives the run a label, by which people find it in lists, or replaces the value of a label that it has. It is committed
 // with the node's output, and dropped if the node fails.
 //
-// The error is a [Reject] if the key has not 1 to 63 characters of "A-Z a-z 0-9 . _ / -" of which the first is a letter
+// The error is a [Reject] if the key does not have 1 to 63 characters of "A-Z a-z 0-9 . _ / -" of which the first is a letter
 // or digit, if the value has more than 128 bytes or control characters, if the run would have more than 16 labels, and in
 // Define.
 func (c *Context) Label(key, value string) error { return rejected(c.host.Label(key, value)) }
@@ -169,7 +169,7 @@ func (c *Context) Set(key string, value any) error {
 }
 
 // Get returns a value that some node of this run has set, as [encoding/json] reads it into an interface. The error is a
-// [Reject] if there is none. The function [Get] reads a value into a type, and takes a missing one for no error.
+// [Reject] if there is none. The function [Get] reads a value into a type, and does not treat a missing one as an error.
 func (c *Context) Get(key string) (any, error) {
 	value, isSet, err := Get[any](c, key)
 	if err == nil && !isSet {

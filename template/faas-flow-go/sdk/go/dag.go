@@ -203,15 +203,15 @@ func (d *Dag) AggregateEnds(aggregator func(outputs Inputs) ([]byte, error)) {
 // function returns is the node's output. If it fails, so does the node. [Node.RecoverFrom] is the short form for nodes
 // that run operations.
 //
-// What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped.
+// What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped.
 func (d *Dag) RecoverNode(node string, handler func(failed *Failed) ([]byte, error)) {
 	d.check("RecoverNode")
 	must(handler != nil, "RecoverNode of node %q needs a function, and got nil", node)
 	d.recoverNodes = append(d.recoverNodes, recoverModel{node, handler})
 }
 
-// RecoverFrom catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a
-// branch of a condition or an item of a for-each. What the function returns is the result of the dag. If it fails, so
+// RecoverFrom catches failures in this dag that were not caught further inside. The dag may be the outermost one, a sub-dag, a
+// branch of a condition or that of a for-each. What the function returns is the result of the dag. If it fails, so
 // does the dag.
 func (d *Dag) RecoverFrom(handler func(failed *Failed) ([]byte, error)) {
 	d.check("RecoverFrom")

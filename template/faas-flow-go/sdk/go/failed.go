@@ -4,7 +4,7 @@ package faasflow
 
 import "fmt"
 
-// Failed is what has failed after all its retries, as the functions see it that catch failures: those of [RecoverFrom],
+// Failed is a failure after all retries, as functions that catch failures see it: those of [RecoverFrom],
 // [Node.RecoverFrom], [Dag.RecoverFrom], [Dag.RecoverNode] and [Gather].
 type Failed struct {
 	// Code is the error code, such as "FF0207".
@@ -19,7 +19,7 @@ type Failed struct {
 	Path string
 	// Tries is how many tries of the call, or attempts of the node, there were. At least 1.
 	Tries int
-	// Input is the data that the failed operation had got, or the failed node if none of its operations had begun. Empty
+	// Input is the input of the failed operation, or of the failed node if none of its operations had begun. Empty
 	// in a function of Gather.
 	Input []byte
 	// Body is that of the response, if a call failed because of its status, and otherwise nil.

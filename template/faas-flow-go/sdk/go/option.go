@@ -70,7 +70,7 @@ func Receive(handler func(response *Response) ([]byte, error)) Option {
 	return callOption(func(c *callModel) { c.receive = handler })
 }
 
-// FailureFunc is what [OnFailure] takes. The second form, that of the original library, goes on with empty data if it
+// FailureFunc is what [OnFailure] takes. The second form, that of the original library, continues with empty data if it
 // returns nil.
 type FailureFunc interface {
 	func(failure error) ([]byte, error) | func(failure error) error
@@ -127,7 +127,7 @@ func Timeout(limit time.Duration) CallOrWaitOption {
 // Asynchronous calls the function through the queue of OpenFaaS, and waits for its answer without holding anything: the
 // function may take hours, and the node continues when the answer comes. Only for functions, and for POST.
 //
-// Everything else of the call means what it means otherwise: the answer, whatever its status, is the response, and
+// All other settings of the call keep their meaning: the answer, whatever its status, is the response, and
 // [Timeout] limits the time from the call to the answer.
 func Asynchronous() Option { return callOption(func(c *callModel) { c.async = true }) }
 
@@ -247,7 +247,7 @@ func MaxParallel(count int) BranchOption {
 // Tolerate lets this number of items of a for-each fail without failing it. By default none may.
 //
 // An item that fails and is tolerated has no result: an [Aggregator] does not see it, and the function of [Gather] sees
-// its failure. The other items go on. If one more item fails, the for-each fails.
+// its failure. The other items continue. If one more item fails, the for-each fails.
 func Tolerate(items int) BranchOption {
 	n := count32(items)
 	return BranchOption{"Tolerate", []place{ofForEach}, func(o *branchOptions) { o.tolerate = &tolerateModel{Items: &n} }}

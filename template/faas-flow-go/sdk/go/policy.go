@@ -12,7 +12,7 @@ import (
 //	dag.Node("count").Apply("wc", faasflow.Backoff{Attempts: 3})
 //
 // Before try n (the second and later ones) the host waits min(MaxDelay, FirstDelay × Factor^(n-2)), less a random share
-// of up to one half, so that many runs that failed together do not come back together.
+// of up to one half, so that many runs that failed together are not tried again together.
 //
 // A call is tried again after connection errors, timeouts, and an error of [Retry] from one of its functions. Unless
 // [Receive] handles the responses, it is also tried again after the statuses 408, 429 and 5xx, or after those of
@@ -60,13 +60,13 @@ func millis32(d time.Duration) uint32 { return uint32(min(*millis(d), math.MaxUi
 // with this name, it counts over all flows, and the operator's figures replace those of the flow. Everything in a flow
 // that names the same limit must give it the same figures.
 //
-// What waits for a permit waits in the order of arrival, and holds nothing meanwhile.
+// Permits are granted in the order in which they are asked for, and whatever waits for one holds nothing meanwhile.
 type Limit struct {
 	// Name has 1 to 64 characters of "A-Z a-z 0-9 _ . -".
 	Name string
-	// Concurrent limits how many are in flight at a time. 0 sets no such limit.
+	// Concurrent limits how many calls or nodes are in flight at a time. 0 sets no such limit.
 	Concurrent int
-	// PerSecond limits how many begin in a second, from 0.001 to 1,000,000. 0 sets no such limit.
+	// PerSecond limits how many calls or nodes begin in a second, from 0.001 to 1,000,000. 0 sets no such limit.
 	PerSecond float64
 	// Key names a key for the data of the call or the node, such as a tenant: at most 256 bytes. Each key has the whole
 	// limit to itself. Without it, all data has the same key.

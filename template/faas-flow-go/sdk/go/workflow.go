@@ -79,13 +79,13 @@ func (s *Schedule) TimeZone(name string) *Schedule {
 	return s
 }
 
-// Missed sets what happens with moments at which no replica was there.
+// Missed sets what happens with moments at which no replica was running.
 func (s *Schedule) Missed(then Missed) *Schedule {
 	s.missed = then
 	return s
 }
 
-// Overlap sets what happens at a moment at which the run before has not ended.
+// Overlap sets what happens at a moment at which the previous run has not ended.
 func (s *Schedule) Overlap(then Overlap) *Schedule {
 	s.overlap = then
 	return s
@@ -109,7 +109,7 @@ const (
 	Pause
 )
 
-// Missed says what happens with the moments of a [Schedule] at which no replica was there.
+// Missed says what happens with the moments of a [Schedule] at which no replica was running.
 type Missed uint8
 
 const (
@@ -121,7 +121,7 @@ const (
 	MissedAll
 )
 
-// Overlap says what happens at a moment of a [Schedule] at which the run before has not ended.
+// Overlap says what happens at a moment of a [Schedule] at which the previous run has not ended.
 type Overlap uint8
 
 const (
@@ -129,9 +129,9 @@ const (
 	OverlapSkip Overlap = iota
 	// OverlapAllow begins another run beside it.
 	OverlapAllow
-	// OverlapQueue lets the moment wait until the run before has ended. At most a hundred wait.
+	// OverlapQueue lets the moment wait until the previous run has ended. At most a hundred wait.
 	OverlapQueue
-	// OverlapReplace stops the run before, and then begins the next one.
+	// OverlapReplace stops the previous run, and then begins the next one.
 	OverlapReplace
 )
 

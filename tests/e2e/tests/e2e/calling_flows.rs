@@ -140,7 +140,7 @@ async fn flows_that_call_themselves_without_an_end_are_named() {
     let (_gate, server) = local().await;
     let answer = server.result(&format!("{CALLS}&target=fixture&called-case=calls"), "hi").await;
     let failure = answer.failed(500, "FF0252");
-    assert!(failure.contains("flow `fixture` calls itself without an end"), "{failure}");
+    assert!(failure.contains("flow `fixture` calls itself endlessly"), "{failure}");
     assert!(failure.contains("fixture > fixture > fixture"), "{failure}");
 }
 
@@ -330,7 +330,7 @@ async fn a_called_run_that_nobody_stops_notices_that_its_caller_has_ended() {
     world.gateway.set("sync-chain", Arc::new(Upstream::new([away.parse().unwrap()])));
     parent.result_of("fixture", &id).await.failed(504, "FF0253");
     // That was the last try to stop it.
-    parent.until_logged("run that it called not stopped").await;
+    parent.until_logged("could not stop a run that this run had called").await;
     until("the called run is stopped", async || {
         child.get("/_/metrics").await.ok().contains("faas_flow_runs_ended_total{end=\"stopped\"} 1")
     })

@@ -87,7 +87,9 @@ async fn the_cli_finds_runs_of_all_flows_page_by_page() {
         let more: Vec<&str> = after.iter().map(String::as_str).collect();
         let (ids, hint) = list(&[&["--limit", "3"], &more[..]].concat()).await;
         seen.extend(ids);
-        let Some(place) = hint.trim().strip_prefix("There are more runs. To go on, add --after ") else { break };
+        let Some(place) = hint.trim().strip_prefix("There are more runs. To see the next ones, add --after ") else {
+            break;
+        };
         after = vec!["--after".to_owned(), place.to_owned()];
     }
     assert_eq!(seen, ["bad-2", "bad-1", "bad-0", "greet-4", "greet-3", "greet-2", "greet-1", "greet-0"]);

@@ -237,7 +237,7 @@ async fn in_a_browser_the_page_of_a_node_follows_it_and_what_is_unfolded_stays_s
     let before = tries().await;
     until("further tries are shown", async || tries().await != before).await;
     assert_eq!(ask(left_alone).await, true, "after further tries");
-    assert_eq!(ask("document.querySelector('#output').textContent.includes('There is none')").await, true);
+    assert_eq!(ask("document.querySelector('#output').textContent.includes('This node has no')").await, true);
 
     fs::write(&gate, "").unwrap();
     until("it is done", async || ask("document.querySelector('h1 .badge').textContent").await == "done").await;

@@ -21,7 +21,7 @@ async fn a_run_keeps_the_latest_lines_of_its_code_for_people_and_programs() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 201, "{text}");
     assert!(
-        lines[0].ends_with("WARN  n: 4800 lines of this node are not kept: run_logs is their limit"),
+        lines[0].ends_with("WARN  n: 4800 lines of this node were not kept, since they exceed run_logs"),
         "{}",
         lines[0]
     );

@@ -74,7 +74,7 @@ async fn a_node_shows_why_it_failed_and_what_it_got_in_a_branch() {
     let shown = page(&server, "F%5B0%5D%2Fn").await;
     assert!(shown.contains("class=\"badge failed\"") && shown.contains("&lt;b&gt;no&lt;/b&gt;"), "{shown}");
     assert!(
-        shown.contains("<pre class=\"payload\" tabindex=\"0\">a</pre>") && shown.contains("There is none"),
+        shown.contains("<pre class=\"payload\" tabindex=\"0\">a</pre>") && shown.contains("This node has no"),
         "{shown}"
     );
     assert_eq!(shown, page(&server, "F[0]/n").await, "a path may be written as it is shown");

@@ -244,5 +244,5 @@ async fn what_does_not_fit_is_counted() {
     let kept = kept(&server, "r", "n").await;
     assert!(kept["dropped"].as_u64().unwrap() > 0, "{kept}");
     let page = server.get("/dashboard/runs/r/node?node=n").await.ok();
-    assert!(!page.contains("operations\">") || page.contains("run_payloads is their limit"), "{page}");
+    assert!(!page.contains("operations\">") || page.contains("since they exceed run_payloads"), "{page}");
 }

@@ -70,7 +70,7 @@ fn existing_files_are_not_overwritten() {
     let folder = TempDir::new().unwrap();
     tool(folder.path(), &["new", "greet", "--lang", "python"]).ok();
     fs::write(folder.path().join("greet/flow.py"), "mine").unwrap();
-    tool(folder.path(), &["new", "greet"]).failed("FF0411", &["greet exists already"]);
+    tool(folder.path(), &["new", "greet"]).failed("FF0411", &["greet already exists"]);
     assert_eq!(fs::read_to_string(folder.path().join("greet/flow.py")).unwrap(), "mine");
     tool(folder.path(), &["new", "other", "--lang", "go"]).ok();
     let stack = fs::read_to_string(folder.path().join("stack.yaml")).unwrap();

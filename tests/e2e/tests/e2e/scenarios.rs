@@ -166,7 +166,7 @@ fn a_scenario_that_fails_shows_the_difference_and_the_story() {
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     for part in [
         "FAIL  somebody else",
-        "a.yaml:5: the result is another one",
+        "a.yaml:5: the result is different",
         "- Hello, Bob!",
         "+ Hello, Ada!",
         "greet got \"Ada\"",
@@ -190,7 +190,7 @@ fn what_a_scenario_says_wrongly_is_named_with_its_file_and_line() {
             "a.yaml:4: the flow calls no function `charge`",
         ),
         ("scenarios:\n  - name: a\n    steps:\n      - wait: soon\n", "a.yaml:4: `soon` is not a duration"),
-        ("scenarios:\n  - name: a\n    expect:\n      status: fine\n", "a.yaml:4: `fine` is no status"),
+        ("scenarios:\n  - name: a\n    expect:\n      status: fine\n", "a.yaml:4: `fine` is not a status"),
         ("scenarios: 7\n", "a.yaml:1: "),
         ("", "a.yaml:1: "),
     ];
@@ -247,13 +247,13 @@ fn labels_and_the_status_of_a_rejection_are_compared_and_written() {
     let (_folder, done) = text("fixture", yaml, &[]);
     assert_eq!(done.code, Some(1), "{}", done.stderr);
     for part in [
-        "a.yaml:5: the failure is answered with another status\n    - 409\n    + 404\n",
-        "the run has another label order\n    - 41\n    + 42\n",
-        "the run has another label none\n    - x\n    + no such label\n",
+        "a.yaml:5: the failure is answered with a different status\n    - 409\n    + 404\n",
+        "the run has a different label order\n    - 41\n    + 42\n",
+        "the run has a different label none\n    - x\n    + no such label\n",
     ] {
         assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
     }
-    assert!(!done.stdout.contains("another label by"), "{}", done.stdout);
+    assert!(!done.stdout.contains("different label by"), "{}", done.stdout);
     let (folder, done) = text("fixture", yaml, &["--update"]);
     assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
     let written = fs::read_to_string(folder.path().join("a.yaml")).unwrap();

@@ -298,7 +298,7 @@ async fn a_malformed_schedule_stops_the_server_and_check_lists_schedules() {
     let module = module("nightly-import");
     let module = module.to_str().unwrap();
     for (schedule, says) in [
-        ("nightly=0 0 30 2 *", "never comes"),
+        ("nightly=0 0 30 2 *", "never fires"),
         ("nightly=@daily; time-zone=Europe/Berlni", "did you mean `Europe/Berlin`?"),
         ("nightly=soon", "cron expression"),
         ("nightly", "has no `=`"),

@@ -75,10 +75,10 @@ async fn a_node_waits_for_its_signal_and_goes_on_with_the_body() {
     let awaiting = &state["awaiting"][0];
     assert_eq!((&awaiting["node"], &awaiting["signal"]), (&json!("n"), &json!("approval")), "{state}");
     let said = signal(&server, "r", "approval", "yes").await.ok();
-    assert_eq!(said, "Signal approval to request r: a node goes on with it\n");
+    assert_eq!(said, "Signal approval to request r: a node continues with it\n");
     assert_eq!(server.result_of("fixture", "r").await.ok(), "yes after last");
     let shown = run(server.folder(), ["requests", "show", "r"]).ok();
-    assert!(shown.contains("took signal approval, which came 20"), "{shown}");
+    assert!(shown.contains("received signal approval, sent 20"), "{shown}");
 }
 
 /// SIGNAL-2, SIGNAL-3, with the command line.
@@ -172,7 +172,7 @@ async fn the_body_of_a_refused_or_repeated_signal_is_not_stored() {
     let after = size(server.folder());
     assert!(after >= before + (2 << 20), "the data store is here: {before} and then {after} bytes");
     for _ in 0..5 {
-        assert!(keyed("early").await.ok().contains("has come before"));
+        assert!(keyed("early").await.ok().contains("was received before"));
         signal(&server, "one", "unknown", &large).await.failed(404, "FF0271");
     }
     let more = size(server.folder()) - after;

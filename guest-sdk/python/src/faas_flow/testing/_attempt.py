@@ -135,7 +135,7 @@ class Attempts:
         return self._fake._values.copy(), self._fake._labels.copy(), self._fake._response
 
     def _commit(self) -> None:
-        """Keeps what the attempt has set by now, and begins its time limit anew."""
+        """Keeps what the attempt has set by now, and restarts its time limit."""
         self._own.before = self._changes()
         self._own.until = None if self._own.limit is None else self.now + self._own.limit
 

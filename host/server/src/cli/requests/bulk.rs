@@ -84,7 +84,7 @@ impl Bulk {
         let mut report = format!("{changed} {} {}", if changed == 1 { "run" } else { "runs" }, self.action.done());
         // Writing to a string cannot fail.
         if failed > 0 {
-            let _ = write!(report, ", {failed} not");
+            let _ = write!(report, ", {failed} unchanged");
         }
         report.push('\n');
         for failure in done.failed.iter().take(TOLD) {

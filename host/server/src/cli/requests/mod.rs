@@ -35,7 +35,7 @@ pub(super) struct Requests {
     /// URL of the flow, for example http://gateway:8080/function/greet, or its name on the gateway at $OPENFAAS_URL; or URL of a gateway or server [default: list and show read the state store, the others ask $OPENFAAS_URL or http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO", hide_env_values = true, global = true)]
     to: Option<String>,
-    /// Name of the flow: list lists its runs only; needed for a gateway that does not say which flows it has
+    /// Name of the flow: list lists its runs only; needed if the gateway does not list its flows
     #[arg(long, value_name = "NAME", global = true)]
     flow: Option<String>,
     #[command(flatten)]
@@ -56,7 +56,7 @@ enum What {
         /// Maximum number of runs to list
         #[arg(long, default_value_t = 50)]
         limit: usize,
-        /// Begin behind this run: what the page before printed at its end
+        /// Continue after this run, as printed at the end of the previous page
         #[arg(long, value_name = "PLACE", value_parser = place_in_list)]
         after: Option<Cursor>,
     },
@@ -72,7 +72,7 @@ enum What {
     },
     /// Pause, resume, stop, run again or delete all runs that match
     ///
-    /// The command counts the runs first and asks. It changes a hundred at a time; runs that begin meanwhile may be left out. Stop it with Ctrl-C at any time, and run it again to go on. It exits with status 1 if a run could not be changed.
+    /// The command counts the runs first and asks for confirmation. It changes a hundred at a time; runs that begin meanwhile may be left out. Stop it with Ctrl-C at any time, and run it again to continue. It exits with status 1 if a run could not be changed.
     Bulk {
         /// What to do: pause (those that are running), resume (those that are paused), stop (those that have not ended), rerun (what failed or was cut off, of those that failed or were stopped) or delete (those that have ended)
         #[arg(value_parser = bulk_action)]
@@ -88,7 +88,7 @@ enum What {
         /// Only show how many runs there are
         #[arg(long)]
         dry_run: bool,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long, short, conflicts_with = "dry_run")]
         yes: bool,
     },
@@ -115,19 +115,19 @@ struct Find {
     /// Only runs that have failed with this code, such as FF0208
     #[arg(long, value_parser = code)]
     code: Option<Code>,
-    /// Only runs that have failed with a message that contains this, in any case; of each message, the first 256 bytes count
+    /// Only runs that have failed with a message that contains this, ignoring case; only the first 256 bytes are searched
     #[arg(long)]
     text: Option<String>,
-    /// Only runs that started then or later: a time ago such as 2h or 7d, a day such as 2026-12-24, or a moment such as 2026-12-24T18:00:00Z
+    /// Only runs that started at this time or later: a time ago such as 2h or 7d, a day such as 2026-12-24, or a moment such as 2026-12-24T18:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = when)]
     since: Option<String>,
-    /// Only runs that started before then, written as for --since
+    /// Only runs that started before this time, written as for --since
     #[arg(long, value_name = "WHEN", value_parser = when)]
     until: Option<String>,
-    /// Only runs whose request id begins so
+    /// Only runs whose request id begins with this
     #[arg(long, value_name = "BEGINNING")]
     id: Option<String>,
-    /// Only runs of the version whose digest begins so
+    /// Only runs of the version whose digest begins with this
     #[arg(long, value_name = "BEGINNING")]
     digest: Option<String>,
 }
@@ -154,7 +154,7 @@ fn when(text: &str) -> Result<String, String> {
 }
 
 fn place_in_list(text: &str) -> Result<Cursor, String> {
-    Cursor::parse(text).ok_or_else(|| "must be what the page before printed at its end".to_owned())
+    Cursor::parse(text).ok_or_else(|| "must be as printed at the end of the previous page".to_owned())
 }
 
 fn status(text: &str) -> Result<Status, String> {
@@ -206,7 +206,7 @@ impl Requests {
                 };
                 list(&runs, output)?;
                 if let Some(next) = next {
-                    complain(format_args!("There are more runs. To go on, add --after {next}"));
+                    complain(format_args!("There are more runs. To see the next ones, add --after {next}"));
                 }
             }
             What::Bulk { action, status, find, all, dry_run, yes } => {

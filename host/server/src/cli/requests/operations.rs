@@ -17,11 +17,11 @@ pub(super) fn show(shown: &NodeOperations, output: Output) -> Result<(), Error> 
 fn text(NodeOperations { operations, dropped, .. }: &NodeOperations) -> String {
     let mut text = String::new();
     if operations.is_empty() && *dropped == 0 {
-        text.push_str("Nothing is kept of this node's operations: none is done, or run_payloads is 0.\n");
+        text.push_str("Nothing is kept of this node's operations: none has finished, or run_payloads is 0.\n");
     }
     // Writing to a string cannot fail.
     if *dropped > 0 {
-        let _ = writeln!(text, "{dropped} pieces of data are not kept: run_payloads is their limit");
+        let _ = writeln!(text, "{dropped} pieces of data were not kept, since they exceed run_payloads");
     }
     let mut before: Option<&OperationPayload> = None;
     for one in operations {
@@ -90,7 +90,7 @@ mod tests {
                 { "at": 1, "attempt": 1, "kind": "forward", "side": "input", "media_type": "a/b", "size": 9, "redacted": true, "withheld": "it is no JSON" },
             ],
         });
-        let expected = "2 pieces of data are not kept: run_payloads is their limit
+        let expected = "2 pieces of data were not kept, since they exceed run_payloads
 operation 0: modify, output, text/plain, 2 bytes
   hi
 operation 1: apply wc, try 1, input, text/plain, 2 bytes

@@ -70,7 +70,7 @@ pub(super) fn explore(suite: &Suite, tested: &[Tested], asked: &Asked, text: boo
         if text {
             let took = ShownDuration(began.elapsed());
             let what = format!(
-                "{}: played {} with faults, {} went otherwise, {took}",
+                "{}: played {} with faults, {} went differently, {took}",
                 tested.scenario.name,
                 times(plays),
                 one.wrong.len()

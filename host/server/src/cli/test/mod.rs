@@ -59,7 +59,7 @@ pub(super) struct Test {
     /// Write the actual results into scenarios that fail or expect nothing
     #[arg(long, conflicts_with_all = ["explore", "seeds", "seed", "fault", "watch"])]
     update: bool,
-    /// Test again whenever the module, or the sources, or a scenario changes
+    /// Test again whenever the module, its sources or a scenario changes
     #[arg(long)]
     watch: bool,
     /// Print the stories of all scenarios, not only of those that fail

@@ -176,7 +176,7 @@ pub(super) fn summary(tested: &[Tested], explored: &[Explored], real: Duration) 
     let with_faults = if explored.is_empty() {
         String::new()
     } else {
-        format!("; played {} with faults, of which {wrong} went otherwise", times(plays))
+        format!("; played {} with faults, of which {wrong} went differently", times(plays))
     };
     let verdict = if failed + wrong == 0 { coloured("ok", GREEN) } else { coloured("FAILED", RED) };
     format!(

@@ -195,7 +195,7 @@ impl App {
             Prompt::Stop(run) => match key.code {
                 KeyCode::Char('y' | 'Y') => Some(Wish::Change(run, Action::Stop)),
                 _ => {
-                    self.message = Some(format!("run {run} goes on"));
+                    self.message = Some(format!("run {run} was not stopped"));
                     None
                 }
             },

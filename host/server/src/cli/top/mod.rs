@@ -46,7 +46,7 @@ pub(super) struct Top {
     /// URL of the flow, for example http://gateway:8080/function/greet, or its name on the gateway at $OPENFAAS_URL; or URL of a gateway or server [default: the state store is read, and runs cannot be changed]
     #[arg(long, value_name = "URL", env = "FAAS_FLOW_TO", hide_env_values = true)]
     to: Option<String>,
-    /// Only show this flow; needed for a gateway that does not say which flows it has
+    /// Only show this flow; needed if the gateway does not list its flows
     #[arg(long, value_name = "NAME")]
     flow: Option<String>,
     #[command(flatten)]

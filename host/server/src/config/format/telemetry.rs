@@ -145,7 +145,7 @@ impl Format<Propagators> for PropagatorList {
                 "tracecontext" => found.trace_context = true,
                 "baggage" => found.baggage = true,
                 "none" => {}
-                _ => return Err("must list tracecontext and baggage, or be none; others are not known here".to_owned()),
+                _ => return Err("must list tracecontext and baggage, or be none; no others are supported".to_owned()),
             }
         }
         Ok(found)

@@ -66,7 +66,7 @@ void ff_when_forgotten(void (*run)(void *value), void *value);
  *  the handler. For data that is wrong, return `ff_reject` instead.
  *  @param file The file.
  *  @param line The line.
- *  @param format What happened, as of `printf`. */
+ *  @param format What happened, as for `printf`. */
 FF_NO_RETURN void ff_crash_at(const char *file, int line, const char *format, ...) FF_FORMAT(3, 4);
 
 #ifdef __cplusplus

@@ -16,7 +16,7 @@
  * @endcode
  *
  * A program of such files, the flow's own and `src/` of the SDK runs all tests; `flow.mk` builds it from the files whose names end
- * in `_test.c`. Each test has a flow of its own, described anew, and a fake context that knows nothing but what the test says.
+ * in `_test.c`. Each test has a flow of its own, described again, and a fake context that knows nothing but what the test says.
  *
  * Memory. Everything that these functions return lasts until the test has ended. The memory of a handler's call is overwritten
  * when the handler has returned, so that a test sees what a flow wrongly keeps of an earlier call.
@@ -200,7 +200,7 @@ void ff_test_add(ff_test *test);
  *  @param holds Whether it holds.
  *  @param file The file of the expectation.
  *  @param line The line.
- *  @param format What was expected, and what came, as of `printf`.
+ *  @param format What was expected, and what came, as for `printf`.
  *  @return Whether it holds. */
 bool ff_test_expect(bool holds, const char *file, int line, const char *format, ...) FF_FORMAT(4, 5);
 /** Whether an answer ended in this way, and its data has, or contains, a text.

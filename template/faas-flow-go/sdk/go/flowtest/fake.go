@@ -25,7 +25,7 @@ type Fake struct {
 	Node string
 	// RunState is the state of the run.
 	RunState faasflow.RunState
-	// Query is the query parameters of the request.
+	// Query has the query parameters of the request.
 	Query map[string][]string
 	// Header is the headers of the request. Upper and lower case are the same.
 	Header map[string][]string

@@ -117,7 +117,7 @@ class ForEach:
         """Lets this number of items fail without failing the for-each. By default none may.
 
         An item that fails and is tolerated has no result: an `aggregator` does not see it, and a function of `gather` sees its
-        failure. The other items go on. If one more item fails, the for-each fails.
+        failure. The other items continue. If one more item fails, the for-each fails.
 
         ```python
         def report(items: list[Gathered]) -> str:

@@ -109,7 +109,7 @@ class Context:
         """The media type of the data that this function got: `application/json`, or `text/plain; charset=utf-8`. In a function
         of `Call.prepare` it is that of the request, in one of `Call.receive` that of the response.
 
-        It is `application/octet-stream` if nobody has said what the data is, and in functions that get several values or
+        It is `application/octet-stream` if no media type was set for the data, and in functions that get several values or
         none: aggregators, and those for failures and for the end of the run."""
         return self._host.content_type()
 
@@ -123,7 +123,7 @@ class Context:
         """Sets the media type of the data that this function is about to return; of each item, in the function of a for-each.
         Without this call it is `application/octet-stream`, or `application/json` in `Node.modify_json`.
 
-        Calls of functions and URLs send it as `Content-Type`, and so does the answer to the caller. A text that is no media
+        Calls of functions and URLs send it as `Content-Type`, and so does the answer to the caller. A text that is not a media
         type as RFC 9110 defines it, or has more than 255 bytes, is refused."""
         self._host.set_content_type(_check.text(media_type, "the media type"))
 
@@ -144,20 +144,20 @@ class Context:
         self._host.respond(status, checked)
 
     def signal_url(self, name: str, valid: Time | None = None) -> str:
-        """An address to which one signal of this name can be sent to this run, by anybody who knows it: it is signed, works
+        """An address with which anyone who knows it can send one signal of this name to this run: it is signed, works
         once, needs no token, and expires after 7 days, or after the time `valid` of at most 366 days. A browser that opens it
         gets a page with which to approve or reject, and to comment; the signal's body is then
         `{"decision":"approve","comment":"…"}`.
 
-        A node that asks several times, also when it is tried again, gets addresses of which one works once. Other nodes get
-        others. It is refused if the name is malformed, and if the host does not know at which address it can be reached (its
-        configuration key `public_url`)."""
+        If a node asks several times, also when it is tried again, only one of the addresses that it gets can be used. Other
+        nodes get other addresses. It is refused if the name is malformed, and if the host does not know at which address it can
+        be reached (its configuration key `public_url`)."""
         valid_ms = None if valid is None else _check.millis(valid, "the time for which an address is valid")
         return self._host.signal_url(_check.text(name, "the name of a signal"), valid_ms)
 
     def label(self, key: str, value: str) -> None:
-        """Gives the run a label, by which people find it in lists, or another value to one that it has. It is committed with
-        the node's output, and dropped if the node fails.
+        """Gives the run a label, by which people find it in lists, or replaces the value of a label that it has. It is
+        committed with the node's output, and dropped if the node fails.
 
         A key has 1 to 63 characters of `A-Z a-z 0-9 . _ / -` of which the first is a letter or digit, a value at most 128
         bytes without control characters, and a run at most 16 labels."""

@@ -67,7 +67,7 @@ class FailureKind(Enum):
 
 @dataclass(frozen=True)
 class Failed:
-    """What has failed after all its retries, as the functions see it that catch failures: those of `Node.recover_from`,
+    """A failure after all retries, as functions that catch failures see it: those of `Node.recover_from`,
     `Call.recover_from`, `Dag.recover_from`, `Dag.recover_node` and `ForEach.gather`.
 
     As text, it reads as the host writes it: `FF0207 at charge: function charge answered with status 402`.
@@ -86,7 +86,7 @@ class Failed:
     tries: int = 1
     """How many tries of the call, or attempts of the node, there were. At least 1."""
     input: bytes = b""
-    """The data that the failed operation had got, or the failed node if none of its operations had begun. Empty in a function
+    """The input of the failed operation, or of the failed node if none of its operations had begun. Empty in a function
     of `ForEach.gather`."""
     body: bytes | None = None
     """The body of the response, if a call failed because of its status. `None` in a function of `ForEach.gather`."""

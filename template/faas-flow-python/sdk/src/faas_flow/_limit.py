@@ -25,8 +25,8 @@ class Limit:
     The name belongs to the flow. If the operator defines a limit with this name, it counts over all flows, and the operator's
     figures replace those of the flow. Everything in a flow that names the same limit must give it the same figures.
 
-    What waits for a permit waits in the order of arrival, and holds nothing meanwhile. The host checks the ranges when it
-    loads the flow.
+    Permits are granted in the order in which they are asked for, and whatever waits for one holds nothing meanwhile. The host
+    checks the ranges when it loads the flow.
     """
 
     name: str
@@ -78,12 +78,12 @@ class Schedule:
         return self
 
     def missed(self, then: Missed) -> Schedule:
-        """Sets what happens with moments at which no replica was there."""
+        """Sets what happens with moments at which no replica was running."""
         self._missed = Missed(then)
         return self
 
     def overlap(self, then: Overlap) -> Schedule:
-        """Sets what happens at a moment at which the run before has not ended."""
+        """Sets what happens at a moment at which the previous run has not ended."""
         self._overlap = Overlap(then)
         return self
 

@@ -61,7 +61,7 @@ class Exhausted(Enum):
 
 
 class Missed(Enum):
-    """What happens with the moments of a `Schedule` at which no replica was there."""
+    """What happens with the moments of a `Schedule` at which no replica was running."""
 
     SKIP = "skip"
     """Nothing begins for them. This is the default."""
@@ -72,16 +72,16 @@ class Missed(Enum):
 
 
 class Overlap(Enum):
-    """What happens at a moment of a `Schedule` at which the run before has not ended."""
+    """What happens at a moment of a `Schedule` at which the previous run has not ended."""
 
     SKIP = "skip"
     """No run begins for the moment. This is the default."""
     ALLOW = "allow"
     """Another run begins beside it."""
     QUEUE = "queue"
-    """The moment waits until the run before has ended. At most a hundred wait."""
+    """The moment waits until the previous run has ended. At most a hundred wait."""
     REPLACE = "replace"
-    """The run before is stopped."""
+    """The previous run is stopped."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Backoff:
     """A retry policy: how often to try, and how long to wait in between.
 
     Before try *n* (the second and later ones) the host waits `min(max_delay, first_delay × factor^(n-2))`, less a random
-    share of up to one half, so that many runs that failed together do not come back together.
+    share of up to one half, so that many runs that failed together are not tried again together.
 
     ```python
     # Waits of up to 1 s, 3 s and 9 s between four tries.
@@ -118,7 +118,7 @@ class Backoff:
 
 @dataclass(frozen=True)
 class Wake:
-    """When a node that sleeps goes on: see `Node.sleep_until`. Made by `Wake.after` or `Wake.at`."""
+    """When a sleeping node continues: see `Node.sleep_until`. Made by `Wake.after` or `Wake.at`."""
 
     after_ms: int | None
     """After this time, in milliseconds. 0 does not sleep."""

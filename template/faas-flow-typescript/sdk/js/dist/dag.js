@@ -123,15 +123,15 @@ export class Dag {
      * Catches the failure of a node of any kind, or of what is inside it, after all its retries. What the closure returns is the
      * node's output. If it fails, so does the node. {@link Node.recoverFrom} is the short form for nodes that run operations.
      *
-     * What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped.
+     * What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped.
      */
     recoverNode(node, recover) {
         const run = closure(recover, `the closure that catches the failure of node \`${node}\``);
         this.model.recoverNodes.push([text(node, "the id of a node"), run]);
     }
     /**
-     * Catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a branch of a condition or
-     * an item of a for-each. What the closure returns is the result of the dag. If it fails, so does the dag.
+     * Catches failures in this dag that were not caught further inside. The dag may be the outermost one, a sub-dag, a branch of
+     * a condition or that of a for-each. What the closure returns is the result of the dag. If it fails, so does the dag.
      *
      * ```ts
      * import { flow, reject } from "faas-flow";

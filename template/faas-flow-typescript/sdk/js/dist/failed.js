@@ -1,6 +1,6 @@
 import { Data } from "./data.js";
 /**
- * What has failed after all its retries, as the closures see it that catch failures: those of {@link Node.recoverFrom},
+ * A failure after all retries, as closures that catch failures see it: those of {@link Node.recoverFrom},
  * {@link Call.recoverFrom}, {@link Dag.recoverFrom}, {@link Dag.recoverNode} and {@link ForEach.gather}.
  *
  * Shown as text, it reads as the host writes it: `FF0207 at charge: function charge answered with status 402`.
@@ -19,7 +19,7 @@ export class Failed {
     /** How many tries of the call, or attempts of the node, there were. At least 1. */
     tries;
     /**
-     * The data that the failed operation had got, or the failed node if none of its operations had begun. Empty in a closure of
+     * The input of the failed operation, or of the failed node if none of its operations had begun. Empty in a closure of
      * {@link ForEach.gather}.
      */
     input;

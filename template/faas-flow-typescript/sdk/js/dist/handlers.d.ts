@@ -26,7 +26,7 @@ export interface Arguments {
 }
 /** A kind of handler. */
 export type Kind = keyof Arguments;
-/** When a node goes on, as the contract has it. */
+/** When a sleeping node continues, in the form of the contract. */
 export type HostWake = {
     tag: "after";
     val: number;
@@ -54,7 +54,7 @@ export declare class Handlers {
     prepare(id: string, request: Request): Request;
     /** Calls the finally handler. */
     finally(id: string, outcome: Outcome): void;
-    /** Calls the closure that says when a node goes on. */
+    /** Calls the closure that says when a sleeping node continues. */
     moment(id: string, data: Data): HostWake;
     /** Calls the closure that says whether there is another round. */
     again(id: string, data: Data, round: number): boolean;

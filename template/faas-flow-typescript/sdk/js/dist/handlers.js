@@ -61,7 +61,7 @@ export class Handlers {
                 throw wrong("nothing", returned);
         });
     }
-    /** Calls the closure that says when a node goes on. */
+    /** Calls the closure that says when a sleeping node continues. */
     moment(id, data) {
         return this.call("moment", id, [data], (returned, wrong) => {
             const { after, at } = (typeof returned === "object" && returned !== null ? returned : {});

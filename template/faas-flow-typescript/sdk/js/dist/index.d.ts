@@ -2,8 +2,8 @@
  * Write flows in TypeScript.
  *
  * A flow composes [OpenFaaS](https://www.openfaas.com) functions into a graph: its nodes call functions, call URLs or run the
- * flow's own code, and it branches, fans out over collections and merges what comes back. This package compiles a flow to a
- * WebAssembly component, which the `faas-flow` host runs on a laptop or as an OpenFaaS function.
+ * flow's own code, and it branches, processes collections in parallel, and merges the results. This package compiles a flow to
+ * a WebAssembly component, which the `faas-flow` host runs on a laptop or as an OpenFaaS function.
  *
  * # A whole flow
  *

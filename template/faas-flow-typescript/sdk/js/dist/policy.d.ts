@@ -4,7 +4,7 @@ import { type Duration } from "./duration.js";
  * A retry policy: how often to try, and how long to wait in between.
  *
  * Before try *n* (the second and later ones) the host waits `min(maxDelay, firstDelay × factor^(n-2))`, less a random share of
- * up to one half, so that many runs that failed together do not come back together.
+ * up to one half, so that many runs that failed together are not tried again together.
  *
  * ```ts
  * import { Dag } from "faas-flow";
@@ -43,8 +43,8 @@ export interface Backoff {
  * The name belongs to the flow. If the operator defines a limit with this name, it counts over all flows, and the operator's
  * figures replace those of the flow. Everything in a flow that names the same limit must give it the same figures.
  *
- * What waits for a permit waits in the order of arrival, and holds nothing meanwhile. The host checks the ranges below when it
- * loads the flow.
+ * Permits are granted in the order in which they are asked for, and whatever waits for one holds nothing meanwhile. The host
+ * checks the ranges below when it loads the flow.
  */
 export interface Limit {
     /** The name: 1 to 64 characters of `A-Z a-z 0-9 _ . -`. */

@@ -102,12 +102,12 @@ export class Schedule {
         this.model.timeZone = text(name, "a time zone");
         return this;
     }
-    /** Sets what happens with moments at which no replica was there. */
+    /** Sets what happens with moments at which no replica was running. */
     missed(then) {
         this.model.missed = oneOf(then, "what happens with missed moments", ["skip", "one", "all"]);
         return this;
     }
-    /** Sets what happens at a moment at which the run before has not ended. */
+    /** Sets what happens at a moment at which the previous run has not ended. */
     overlap(then) {
         this.model.overlap = oneOf(then, "what happens with overlapping runs", ["skip", "allow", "queue", "replace"]);
         return this;

@@ -94,7 +94,7 @@ impl Context {
     /// [`prepare`](crate::Call::prepare) closure it is that of the request, in a [`receive`](crate::Call::receive)
     /// closure that of the response.
     ///
-    /// It is `application/octet-stream` if nobody has said what the data is, and in closures that get several values or
+    /// It is `application/octet-stream` if no media type was set for the data, and in closures that get several values or
     /// none: aggregators, and those for failures and for the end of the run.
     pub fn content_type(&self) -> String {
         self.host.content_type()
@@ -132,7 +132,7 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Failure::Reject`](crate::Failure::Reject) if the text is no media type as RFC 9110 defines it, or has more than
+    /// [`Failure::Reject`](crate::Failure::Reject) if the text is not a media type as RFC 9110 defines it, or has more than
     /// 255 bytes, and in `define`.
     pub fn set_content_type(&self, media_type: impl AsRef<str>) -> Result {
         self.host.set_content_type(media_type.as_ref())
@@ -174,12 +174,12 @@ impl Context {
         self.host.respond(status, owned.collect())
     }
 
-    /// An address to which one signal of this name can be sent to this run, by anybody who knows it: it is signed, works once,
+    /// An address with which anyone who knows it can send one signal of this name to this run: it is signed, works once,
     /// needs no token, and expires after 7 days. A browser that opens it gets a page with which to approve or reject, and to
     /// comment; the signal's body is then `{"decision":"approve","comment":"…"}`.
     ///
-    /// A node that asks several times, also when it is tried again, gets addresses of which one works once. Other nodes get
-    /// others.
+    /// If a node asks several times, also when it is tried again, only one of the addresses that it gets can be used. Other
+    /// nodes get other addresses.
     ///
     /// ```
     /// use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
@@ -215,8 +215,8 @@ impl Context {
         self.host.signal_url(name, Some(millis(valid)))
     }
 
-    /// Gives the run a label, by which people find it in lists, or another value to one that it has. It is committed with the
-    /// node's output, and dropped if the node fails.
+    /// Gives the run a label, by which people find it in lists, or replaces the value of a label that it has. It is committed
+    /// with the node's output, and dropped if the node fails.
     ///
     /// ```
     /// use faas_flow::{Context, Result, Workflow, testing::{Fake, Flow}};
@@ -238,8 +238,9 @@ impl Context {
     ///
     /// # Errors
     ///
-    /// [`Failure::Reject`](crate::Failure::Reject) if the key has not 1 to 63 characters of `A-Z a-z 0-9 . _ / -` of which the
-    /// first is a letter or digit, if the value has more than 128 bytes or control characters, if the run would have more than
+    /// [`Failure::Reject`](crate::Failure::Reject) if the key does not have 1 to 63 characters of `A-Z a-z 0-9 . _ / -` of
+    /// which the first is a letter or digit, if the value has more than 128 bytes or control characters, if the run would have
+    /// more than
     /// 16 labels, and in `define`.
     pub fn label(&self, key: &str, value: &str) -> Result {
         self.host.label(key, value)

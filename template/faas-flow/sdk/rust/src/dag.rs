@@ -173,7 +173,7 @@ impl Dag {
     /// the node's output. If it fails, so does the node. [`Node::recover_from`] is the short form for nodes that run
     /// operations.
     ///
-    /// What the node had begun does not go on: calls in flight are cut off, and runs that were called are stopped.
+    /// What the node had begun is cancelled: calls in flight are cut off, and runs that were called are stopped.
     pub fn recover_node<T: Into<Vec<u8>>>(
         &self,
         node: impl Into<String>,
@@ -183,8 +183,8 @@ impl Dag {
         self.0.borrow_mut().recover_nodes.push((node.into(), recover));
     }
 
-    /// Catches what fails in this dag and was not caught further inside: in the outermost one, a sub-dag, a branch of a
-    /// condition or an item of a for-each. What the closure returns is the result of the dag. If it fails, so does the dag.
+    /// Catches failures in this dag that were not caught further inside. The dag may be the outermost one, a sub-dag, a branch
+    /// of a condition or that of a for-each. What the closure returns is the result of the dag. If it fails, so does the dag.
     ///
     /// ```
     /// use faas_flow::{Context, Failed, Result, Workflow};

@@ -2,7 +2,7 @@
 use crate::failure::Result;
 use std::fmt;
 
-/// What has failed after all its retries, as the closures see it that catch failures: those of
+/// A failure after all retries, as closures that catch failures see it: those of
 /// [`Node::recover_from`](crate::Node::recover_from), [`Call::recover_from`](crate::Call::recover_from),
 /// [`Dag::recover_from`](crate::Dag::recover_from), [`Dag::recover_node`](crate::Dag::recover_node) and
 /// [`ForEach::gather`](crate::ForEach::gather).
@@ -84,13 +84,13 @@ impl Failed {
         self.tries
     }
 
-    /// The data that the failed operation had got, or the failed node if none of its operations had begun. Empty in a
+    /// The input of the failed operation, or of the failed node if none of its operations had begun. Empty in a
     /// [`ForEach::gather`](crate::ForEach::gather) closure.
     pub fn input(&self) -> &[u8] {
         &self.input
     }
 
-    /// The data that the failed operation had got, without copying it.
+    /// The input of the failed operation, without copying it.
     pub fn into_input(self) -> Vec<u8> {
         self.input
     }
@@ -113,7 +113,7 @@ impl Failed {
         Self { status: Some(status), body: Some(body.into()), ..self }
     }
 
-    /// Replaces the data that the failed operation had got.
+    /// Replaces the input of the failed operation.
     #[must_use]
     pub fn with_input(self, input: impl Into<Vec<u8>>) -> Self {
         Self { input: input.into(), ..self }

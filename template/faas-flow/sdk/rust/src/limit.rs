@@ -20,8 +20,8 @@ use std::rc::Rc;
 /// The name belongs to the flow. If the operator defines a limit with this name, it counts over all flows, and the operator's
 /// figures replace those of the flow. Everything in a flow that names the same limit must give it the same figures.
 ///
-/// What waits for a permit waits in the order of arrival, and holds nothing meanwhile. The host checks the ranges below when it
-/// loads the flow.
+/// Permits are granted in the order in which they are asked for, and whatever waits for one holds nothing meanwhile. The host
+/// checks the ranges below when it loads the flow.
 #[derive(Clone)]
 #[must_use = "a limit has no effect until a call or node gets it"]
 pub struct Limit {
@@ -38,12 +38,12 @@ impl Limit {
         Self { name: name.into(), concurrent: None, per_second: None, key: None }
     }
 
-    /// Limits how many are in flight at a time, at least 1.
+    /// Limits how many calls or nodes are in flight at a time, at least 1.
     pub fn concurrent(self, count: u32) -> Self {
         Self { concurrent: Some(count), ..self }
     }
 
-    /// Limits how many begin in a second, from 0.001 to 1,000,000.
+    /// Limits how many calls or nodes begin in a second, from 0.001 to 1,000,000.
     pub fn per_second(self, rate: f64) -> Self {
         Self { per_second: Some(rate), ..self }
     }

@@ -76,7 +76,7 @@ impl Node {
     ///
     /// If the function is a flow, the call begins a run of it, and waits for the end of that run without holding
     /// anything: its result is the response, and its failure that of the call. The same call, repeated, is the same
-    /// run. It is stopped if this run ends without it. At most 16 runs may be within each other.
+    /// run. It is stopped if this run ends without it. At most 16 runs may be nested in this way.
     ///
     /// For a function that takes longer than a request may, see [`Call::asynchronous`].
     pub fn apply(&self, function: impl Into<String>) -> Call {
@@ -117,7 +117,7 @@ impl Node {
         })
     }
 
-    /// Adds a sleep: the data is handed on unchanged after this time, in whole milliseconds, at most 366 days.
+    /// Adds a sleep: the data is passed on unchanged after this time, in whole milliseconds, at most 366 days.
     ///
     /// A node that sleeps is stored, and nothing is held for it. Its [`Node::timeout`] does not count the sleep; the
     /// deadline of the run does.
@@ -156,13 +156,13 @@ impl Node {
         self.clone()
     }
 
-    /// Adds a wait for a signal: a named message that somebody sends to the run, with `POST /flow/ID/signal/NAME`,
+    /// Adds a wait for a signal: a named message that is sent to the run, with `POST /flow/ID/signal/NAME`,
     /// `faas-flow signal`, or an address from [`Context::signal_url`](crate::Context::signal_url). The body of the signal is the
     /// output.
     ///
-    /// Each signal goes on in one node: the one that has waited for it the longest. One that is sent before a node waits for it
-    /// is kept until one does. Nothing is held while the node waits. Its [`Node::timeout`] does not count the wait; the deadline
-    /// of the run does. If the node is tried again, it keeps the signal that it has.
+    /// Each signal is received by one node: the one that has waited for it the longest. One that is sent before a node waits
+    /// for it is kept until one does. Nothing is held while the node waits. Its [`Node::timeout`] does not count the wait; the
+    /// deadline of the run does. If the node is tried again, it keeps the signal that it has.
     ///
     /// The name has 1 to 64 characters of `A-Z a-z 0-9 _ . -`.
     ///
@@ -335,7 +335,7 @@ impl Call {
     /// Calls the function through the queue of OpenFaaS, and waits for its answer without holding anything: the function
     /// may take hours, and the node continues when the answer comes. Only for functions, and for `POST`.
     ///
-    /// Everything else of this call means what it means otherwise: the answer, whatever its status, is the response, and
+    /// All other settings of this call keep their meaning: the answer, whatever its status, is the response, and
     /// [`Call::timeout`] limits the time from the call to the answer.
     ///
     /// ```

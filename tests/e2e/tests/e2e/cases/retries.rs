@@ -204,7 +204,7 @@ async fn one_item_of_a_finished_for_each_is_run_again_with_another_input() {
     server.post("/function/fixture/flow/r/rerun?node=F[2]/n", "C").await.ok();
     assert_eq!(server.result_of("fixture", "r").await.ok(), "[0=a, 1=B, 2=C] after");
     rerun(&server, &["--node", "F[7]/n"]).failed("FF0222", &["there is no node `F[7]/n`", "F[0]/n"]);
-    rerun(&server, &[]).failed("FF0222", &["nothing of the run failed"]);
+    rerun(&server, &[]).failed("FF0222", &["no node of the run failed"]);
 }
 
 /// RERUN-7, CALL-5.

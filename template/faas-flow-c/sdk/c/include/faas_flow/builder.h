@@ -7,7 +7,7 @@
  * the texts that they get. They do not copy what `user` points to: it must last as long as the instance of the flow, as
  * constants, static variables and memory of `ff_allocate`, `ff_copy` and `malloc` do.
  *
- * Nothing fails while a flow is being described. An argument that cannot be, such as NULL for a name or a handler, makes
+ * Nothing fails while a flow is being described. An invalid argument, such as NULL for a name or a handler, makes
  * `define` fail, with a message that names the file and the line. The host checks everything else when it loads the flow.
  *
  * Options return the object that they belong to.
@@ -44,7 +44,8 @@ typedef struct ff_repeat ff_repeat;
 /** An edge between two nodes. By default it carries the output of the first node to the second. */
 typedef struct ff_edge ff_edge;
 /** A limit over all runs: how many calls or nodes may be in flight at a time, and how many may begin in a second. At least one
- *  of the two must be set. What waits for a permit waits in the order of arrival, and holds nothing meanwhile. */
+ *  of the two must be set. Permits are granted in the order in which they are asked for, and whatever waits for one holds
+ *  nothing meanwhile. */
 typedef struct ff_limit ff_limit;
 /** A schedule, which begins runs of the flow. The request of such a run has the headers `X-Faas-Flow-Schedule`, with the
  *  schedule's name, and `X-Faas-Flow-Scheduled-At`, with the moment that the run is for. */
@@ -90,15 +91,15 @@ typedef enum {
     FF_MISSED_ALL,
 } ff_missed;
 
-/** What happens at a moment of a schedule at which the run before has not ended. */
+/** What happens at a moment of a schedule at which the previous run has not ended. */
 typedef enum {
     /** No run begins for the moment. This is the default. */
     FF_OVERLAP_SKIP,
     /** Another run begins beside it. */
     FF_OVERLAP_ALLOW,
-    /** The moment waits until the run before has ended. At most a hundred wait. */
+    /** The moment waits until the previous run has ended. At most a hundred wait. */
     FF_OVERLAP_QUEUE,
-    /** The run before is stopped, and then the next one begins. */
+    /** The previous run is stopped, and then the next one begins. */
     FF_OVERLAP_REPLACE,
 } ff_overlap;
 
@@ -123,13 +124,13 @@ ff_node *ff_workflow_sync_node(ff_workflow *workflow);
  *  replaces the text of the failure in the caller's answer.
  *  @param workflow The flow.
  *  @param recover The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 void ff_workflow_on_failure(ff_workflow *workflow, ff_on_error *recover, void *user);
 /** Sets the finally handler, which is called once at the end of every run, however it ended, and after the failure handler. If
  *  it fails, the outcome of the run does not change.
  *  @param workflow The flow.
  *  @param finally The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 void ff_workflow_finally(ff_workflow *workflow, ff_on_end *finally, void *user);
 /** Limits the time from the start of a run to its end. A run that takes longer fails.
  *  @param workflow The flow.
@@ -154,7 +155,7 @@ ff_schedule *ff_schedule_time_zone(ff_schedule *schedule, const char *name);
  *  @param schedule The schedule.
  *  @param then What happens. */
 ff_schedule *ff_schedule_missed(ff_schedule *schedule, ff_missed then);
-/** Sets what happens at a moment at which the run before has not ended.
+/** Sets what happens at a moment at which the previous run has not ended.
  *  @param schedule The schedule.
  *  @param then What happens. */
 ff_schedule *ff_schedule_overlap(ff_schedule *schedule, ff_overlap then);
@@ -180,19 +181,19 @@ void ff_dag_sub_dag(ff_dag *dag, const char *id, ff_dag *inner);
  *  @param dag The dag.
  *  @param id The id of the node.
  *  @param choose Gets the node's input and returns the keys of the branches to run, with `ff_keys`.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_condition *ff_dag_condition(ff_dag *dag, const char *id, ff_on_data *choose, void *user);
 /** Adds a node that runs one dag once for each item.
  *  @param dag The dag.
  *  @param id The id of the node.
  *  @param split Gets the node's input and returns the items, with `ff_split`.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_for_each *ff_dag_for_each(ff_dag *dag, const char *id, ff_on_data *split, void *user);
 /** Adds a node that runs a dag again on its own result while a handler says so.
  *  @param dag The dag.
  *  @param id The id of the node.
  *  @param again Gets the result of each round and its number, and returns whether there is another one, with `ff_again`.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_repeat *ff_dag_repeat(ff_dag *dag, const char *id, ff_on_round *again, void *user);
 /** Adds an edge: `to` runs after `from`, and gets its output unless an option of the edge says otherwise.
  *  @param dag The dag.
@@ -205,25 +206,25 @@ ff_edge *ff_dag_edge(ff_dag *dag, const char *from, const char *to);
  *  @param dag The dag.
  *  @param node The id of the node.
  *  @param aggregator The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 void ff_dag_input_aggregator(ff_dag *dag, const char *node, ff_on_inputs *aggregator, void *user);
 /** Merges the outputs of the dag's ends into its result, named by node id in the order of their declaration.
  *  @param dag The dag.
  *  @param aggregator The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 void ff_dag_end_aggregator(ff_dag *dag, ff_on_inputs *aggregator, void *user);
 /** Catches the failure of a node of any kind, or of what is inside it, after all its retries. What the handler returns is the
- *  node's output. If it fails, so does the node. What the node had begun does not go on.
+ *  node's output. If it fails, so does the node. What the node had begun is cancelled.
  *  @param dag The dag.
  *  @param node The id of the node.
  *  @param recover The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 void ff_dag_recover_node(ff_dag *dag, const char *node, ff_on_failed *recover, void *user);
-/** Catches what fails in this dag and was not caught further inside. What the handler returns is the result of the dag. If it
+/** Catches failures in this dag that were not caught further inside. What the handler returns is the result of the dag. If it
  *  fails, so does the dag.
  *  @param dag The outermost dag, a sub-dag, a branch of a condition or the dag of a for-each.
  *  @param recover The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 void ff_dag_recover_from(ff_dag *dag, ff_on_failed *recover, void *user);
 /** Copies the nodes, edges, input aggregators and `recover_node` handlers that another dag has now into this one.
  *  @param dag The dag.
@@ -236,7 +237,7 @@ ff_edge *ff_edge_execution(ff_edge *edge);
 /** Rewrites the data that an edge carries.
  *  @param edge The edge.
  *  @param forward The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_edge *ff_edge_forwarder(ff_edge *edge, ff_on_data *forward, void *user);
 
 /** Adds a call of an OpenFaaS function. If the function is a flow, the call begins a run of it, and waits for its end without
@@ -251,9 +252,9 @@ ff_call *ff_node_request(ff_node *node, const char *url);
 /** Adds a call of the flow's own code.
  *  @param node The node.
  *  @param modifier The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_node *ff_node_modify(ff_node *node, ff_on_data *modifier, void *user);
-/** Adds a sleep: the data is handed on unchanged after this time. Nothing is held meanwhile. The node's timeout does not count
+/** Adds a sleep: the data is passed on unchanged after this time. Nothing is held meanwhile. The node's timeout does not count
  *  the sleep; the deadline of the run does.
  *  @param node The node.
  *  @param ms In milliseconds, at most 366 days. */
@@ -261,26 +262,26 @@ ff_node *ff_node_sleep(ff_node *node, uint64_t ms);
 /** Adds a sleep until a moment that a handler names for the data. The flow's code itself has no clock.
  *  @param node The node.
  *  @param moment Returns `ff_at(…)` or `ff_after(…)`. A moment that is malformed, or more than 366 days away, fails the node.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_node *ff_node_sleep_until(ff_node *node, ff_on_data *moment, void *user);
-/** Adds a wait for a signal: a named message that somebody sends to the run. Nothing is held while the node waits.
+/** Adds a wait for a signal: a named message that is sent to the run. Nothing is held while the node waits.
  *  @param node The node.
  *  @param signal 1 to 64 characters of `A-Z a-z 0-9 _ . -`. */
 ff_wait *ff_node_wait_for(ff_node *node, const char *signal);
 /** Adds a wait for the signal that a handler names for the data, so that each item of a for-each can wait for one of its own.
  *  @param node The node.
  *  @param name Returns the name, with `ff_text` or `ff_format`. A malformed name fails the node.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_wait *ff_node_wait_for_named(ff_node *node, ff_on_data *name, void *user);
 /** Merges the node's inputs before its first operation: see `ff_dag_input_aggregator`.
  *  @param node The node.
  *  @param aggregator The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_node *ff_node_aggregator(ff_node *node, ff_on_inputs *aggregator, void *user);
 /** Catches the failure of the node: see `ff_dag_recover_node`.
  *  @param node The node.
  *  @param recover The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_node *ff_node_recover_from(ff_node *node, ff_on_failed *recover, void *user);
 /** Sets the retry policy of the node, which is then tried again from its first operation. By default it is tried once.
  *  @param node The node.
@@ -314,25 +315,25 @@ ff_call *ff_call_query(ff_call *call, const char *name, const char *value);
 /** Sets a handler that sees each request before it is sent, and may change it. It runs before every try.
  *  @param call The call.
  *  @param prepare The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_call *ff_call_prepare(ff_call *call, ff_on_request *prepare, void *user);
 /** Sets a handler that turns the response, whatever its status, into data. With it no status is a failure by itself. To retry,
  *  the handler returns `ff_retry`, and the policy of `ff_call_retry` applies.
  *  @param call The call.
  *  @param receive The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_call *ff_call_receive(ff_call *call, ff_on_response *receive, void *user);
 /** Sets a handler that gets the text of the call's failure when its retries are exhausted, and turns it into data to continue
  *  with, or into another failure.
  *  @param call The call.
  *  @param recover The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_call *ff_call_recover(ff_call *call, ff_on_error *recover, void *user);
 /** Sets a handler that gets the call's failure when its retries are exhausted, with the data of the operation and the body of
  *  the response. It has no effect beside `ff_call_recover`.
  *  @param call The call.
  *  @param recover The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_call *ff_call_recover_from(ff_call *call, ff_on_failed *recover, void *user);
 /** Sets the retry policy of this call. By default it is tried once. It is tried again after connection errors, timeouts and
  *  `ff_retry` of a handler; without a `receive` handler also after the statuses 408, 429 and 5xx.
@@ -369,7 +370,7 @@ ff_limit *ff_limit_per_second(ff_limit *limit, double rate);
 /** Counts separately for each key, such as a tenant, that a handler names for the data.
  *  @param limit The limit.
  *  @param key Returns the key, of at most 256 bytes, with `ff_text` or `ff_format`.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_limit *ff_limit_key(ff_limit *limit, ff_on_data *key, void *user);
 
 /** Limits how long a node waits for a signal. By default it waits as long as the run may take.
@@ -379,7 +380,7 @@ ff_wait *ff_wait_timeout(ff_wait *wait, uint64_t ms);
 /** Sets a handler that gets the failure if no signal comes in time, with the data of the operation.
  *  @param wait The wait.
  *  @param recover The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_wait *ff_wait_recover_from(ff_wait *wait, ff_on_failed *recover, void *user);
 
 /** The dag of a branch, the same one each time for the same key.
@@ -389,7 +390,7 @@ ff_dag *ff_condition_branch(ff_condition *condition, const char *key);
 /** Merges the results of the branches that ran, named by their keys, in the order in which they were chosen.
  *  @param condition The condition.
  *  @param aggregator The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_condition *ff_condition_aggregator(ff_condition *condition, ff_on_inputs *aggregator, void *user);
 /** Makes the branches start with empty data, and drops their results.
  *  @param condition The condition. */
@@ -406,7 +407,7 @@ ff_dag *ff_for_each_dag(ff_for_each *for_each);
  *  handler is not called and the node's output is empty.
  *  @param for_each The for-each.
  *  @param aggregator The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_for_each *ff_for_each_aggregator(ff_for_each *for_each, ff_on_inputs *aggregator, void *user);
 /** Makes the items' dags start with empty data, and drops their results.
  *  @param for_each The for-each. */
@@ -428,7 +429,7 @@ ff_for_each *ff_for_each_tolerate_share(ff_for_each *for_each, float share);
  *  aggregator.
  *  @param for_each The for-each.
  *  @param gather The handler.
- *  @param user What the handler gets, too. */
+ *  @param user Passed to the handler. */
 ff_for_each *ff_for_each_gather(ff_for_each *for_each, ff_on_gathered *gather, void *user);
 
 /** The dag that each round runs, the same one each time.

@@ -75,8 +75,8 @@ const char *ff_context_header(const char *name);
 ff_strings ff_context_headers(const char *name);
 /** The inputs of the current node, by predecessor, before any aggregator. */
 ff_inputs ff_context_inputs(void);
-/** The media type of the data that the current handler got. It is `application/octet-stream` if nobody has said what the data
- *  is, and in handlers that get several values or none. In a `prepare` handler it is that of the request, in a `receive`
+/** The media type of the data that the current handler got. It is `application/octet-stream` if no media type was set for the
+ *  data, and in handlers that get several values or none. In a `prepare` handler it is that of the request, in a `receive`
  *  handler that of the response. */
 const char *ff_context_content_type(void);
 /** Media types in the order of the values to which they belong: in an aggregator those of the values that it merges, in other
@@ -95,8 +95,8 @@ FF_MUST_USE ff_result *ff_context_set_content_type(const char *media_type);
  *  @param len How many there are.
  *  @return NULL, or the failure if the host refuses it, in `define` and in the finally handler. */
 FF_MUST_USE ff_result *ff_context_respond(uint16_t status, const ff_header *headers, size_t len);
-/** Gives the run a label, by which people find it in lists, or another value to one that it has. It is committed with the node's
- *  output, and dropped if the node fails.
+/** Gives the run a label, by which people find it in lists, or replaces the value of a label that it has. It is committed with
+ *  the node's output, and dropped if the node fails.
  *  @param key 1 to 63 characters of `A-Z a-z 0-9 . _ / -`, of which the first is a letter or digit.
  *  @param value At most 128 bytes without control characters.
  *  @return NULL, or the failure if the host refuses it, and in `define`. */
@@ -116,7 +116,7 @@ FF_MUST_USE ff_result *ff_context_set(const char *key, ff_bytes value);
  *  @param key The key.
  *  @return NULL, or the failure if the host refuses the key, and in `define`. */
 FF_MUST_USE ff_result *ff_context_delete(const char *key);
-/** Makes an address to which one signal can be sent to this run by anybody who knows it: it is signed, works once, and needs no
+/** Makes an address with which anyone who knows it can send one signal to this run: it is signed, works once, and needs no
  *  token. A browser that opens it gets a page with which to approve or reject, and to comment.
  *  @param name The name of the signal.
  *  @param valid_ms After how many milliseconds the address expires, at most 366 days. 0 is 7 days.
@@ -126,7 +126,7 @@ FF_MUST_USE ff_result *ff_context_delete(const char *key);
 FF_MUST_USE ff_result *ff_context_signal_url(const char *name, uint64_t valid_ms, const char **url);
 /** Writes a line to the host's log, which adds the run and the node.
  *  @param level The severity.
- *  @param format The line, as of `printf`. */
+ *  @param format The line, as for `printf`. */
 void ff_context_log(ff_level level, const char *format, ...) FF_FORMAT(2, 3);
 
 #ifdef __cplusplus

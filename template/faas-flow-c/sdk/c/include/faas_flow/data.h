@@ -115,7 +115,7 @@ typedef enum {
     FF_OTHER,
 } ff_failure_kind;
 
-/** What has failed, after all its retries. */
+/** A failure, after all retries. */
 typedef struct {
     /** The error code, such as `FF0207`. */
     const char *code;
@@ -129,7 +129,7 @@ typedef struct {
     const char *path;
     /** How many tries of the call, or attempts of the node, there were. At least 1. */
     uint32_t tries;
-    /** The data that the failed operation had got, or the failed node if none of its operations had begun. Empty in a `gather`
+    /** The input of the failed operation, or of the failed node if none of its operations had begun. Empty in a `gather`
      *  handler. */
     ff_bytes input;
     /** The body of the response, if a call failed because of its status, and otherwise `ptr` is NULL. NULL in a `gather`
@@ -292,10 +292,10 @@ FF_MUST_USE ff_result *ff_keys_of(const char *const *keys, size_t len);
 /** Returns the items of a for-each. There may be none.
  *  @param items The items. */
 FF_MUST_USE ff_result *ff_split(const ff_items *items);
-/** Lets a node go on after a time.
+/** Lets a sleeping node continue after a time.
  *  @param ms The time in milliseconds. 0 does not sleep. */
 FF_MUST_USE ff_result *ff_after(uint64_t ms);
-/** Lets a node go on at a moment.
+/** Lets a sleeping node continue at a moment.
  *  @param moment As RFC 3339 writes it: `2026-12-24T18:00:00+01:00`. A moment in the past does not sleep. */
 FF_MUST_USE ff_result *ff_at(const char *moment);
 /** Says whether a repeat runs again.
@@ -303,14 +303,14 @@ FF_MUST_USE ff_result *ff_at(const char *moment);
 FF_MUST_USE ff_result *ff_again(bool again);
 
 /** Fails: trying again cannot help, so the host does not retry.
- *  @param format What happened, for people, as of `printf`. */
+ *  @param format What happened, for people, as for `printf`. */
 FF_MUST_USE ff_result *ff_reject(const char *format, ...) FF_FORMAT(1, 2);
 /** Fails as `ff_reject` does. If the run fails with it, its caller is answered with this status.
  *  @param status From 400 to 499.
- *  @param format What happened, for people, as of `printf`. */
+ *  @param format What happened, for people, as for `printf`. */
 FF_MUST_USE ff_result *ff_reject_with_status(uint16_t status, const char *format, ...) FF_FORMAT(2, 3);
 /** Fails: trying again may help. The host retries as often as the retry policy of the call or node allows.
- *  @param format What happened, for people, as of `printf`. */
+ *  @param format What happened, for people, as for `printf`. */
 FF_MUST_USE ff_result *ff_retry(const char *format, ...) FF_FORMAT(1, 2);
 
 /** Returns the keys of the branches that a condition runs: `return ff_keys("small");`. */

@@ -7,5 +7,5 @@ package bridge
 // result calls the functions of the flow by their ids. Package faasflow sets it.
 var Record func(define, host any) (any, error)
 
-// Wake takes apart a faasflow.Wake: after how many milliseconds a node goes on, or at which moment. Package faasflow sets it.
+// Wake takes apart a faasflow.Wake: after how many milliseconds a node continues, or at which moment. Package faasflow sets it.
 var Wake func(wake any) (after uint64, at string, isAt bool)

@@ -34,7 +34,7 @@ export class Attempts {
             throw error;
         }
     }
-    /** Keeps what the attempt has set by now, and begins its time limit anew. */
+    /** Keeps what the attempt has set by now, and restarts its time limit. */
     commit() {
         this.own.before = this.fake.changes();
         this.own.until = this.own.limit === undefined ? undefined : this.now + this.own.limit;

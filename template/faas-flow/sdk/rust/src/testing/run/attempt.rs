@@ -107,7 +107,7 @@ impl<'r, 'a> Engine<'r, 'a> {
         step
     }
 
-    /// Keeps what the attempt has set by now, and begins its time limit anew.
+    /// Keeps what the attempt has set by now, and restarts its time limit.
     pub(super) fn commit(&mut self) {
         self.own.before = self.fake.changes();
         self.own.until = self.own.limit.map(|limit| self.now.saturating_add(limit));
