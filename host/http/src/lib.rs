@@ -15,6 +15,7 @@ mod drawing;
 mod error;
 mod exposition;
 mod filter;
+mod front;
 mod guards;
 mod headers;
 mod invoke;
