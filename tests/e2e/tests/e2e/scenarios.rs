@@ -206,6 +206,33 @@ fn what_a_scenario_says_wrongly_is_named_with_its_file_and_line() {
 }
 
 #[test]
+fn there_may_be_no_scenarios_if_the_caller_says_so() {
+    let folder = TempDir::new().unwrap();
+    let module = module("greet");
+    let test = |options: &[&str]| run(folder.path(), ["test", path(&module)].iter().chain(options).copied());
+    let nothing_played = |done: Done| {
+        assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+        assert_eq!(done.stderr, "no scenarios in tests\n");
+        assert!(done.stdout.contains("ok: 0 scenarios, 0 passed, 0 failed"), "{}", done.stdout);
+    };
+    nothing_played(test(&["--if-present"]));
+    fs::create_dir(folder.path().join("tests")).unwrap();
+    fs::write(folder.path().join("tests/flow.test.ts"), "").unwrap();
+    assert_eq!(test(&[]).code, Some(2));
+    nothing_played(test(&["--if-present"]));
+    nothing_played(test(&["--if-present", "--only", "greets"]));
+    let listed: Value = serde_json::from_str(&test(&["--if-present", "--json"]).stdout).unwrap();
+    assert_eq!(listed["scenarios"], serde_json::json!([]));
+    // A file that is there is to have scenarios.
+    fs::write(folder.path().join("tests/a.yaml"), "scenarios: []\n").unwrap();
+    let empty = test(&["--if-present"]);
+    assert_eq!(empty.code, Some(2));
+    assert!(empty.stderr.contains("there are no scenarios in tests/a.yaml"), "{}", empty.stderr);
+    fs::write(folder.path().join("tests/a.yaml"), "scenarios:\n  - name: a\n    expect: { result: b }\n").unwrap();
+    assert_eq!(test(&["--if-present"]).code, Some(1));
+}
+
+#[test]
 fn a_scenario_that_never_ends_says_what_it_waits_for() {
     let large = "scenarios:\n  - name: nobody answers\n    input: hi\n";
     let (_folder, done) = text("fixture", &format!("{large}    query: {{ case: signal }}\n"), &[]);
