@@ -243,6 +243,35 @@ fn a_scenario_that_never_ends_says_what_it_waits_for() {
 }
 
 #[test]
+fn functions_that_are_called_asynchronously_take_hours_side_by_side_and_are_called_once() {
+    let yaml = "functions:
+  job: { delay: 3h, body: done }
+scenarios:
+  - name: one job
+    query: { case: calls, target: job, asynchronously: 'yes' }
+    expect: { result: done after, counts: { job: 1 }, takes: 3h }
+  - name: a job that takes longer than the flow allows
+    query: { case: calls, target: job, asynchronously: 'yes', timeout: 3600000 }
+    expect: { failure: { code: FF0253, node: call }, counts: { job: 1 }, takes: 1h }
+  - name: a job that is called again after a day
+    query: { case: calls, target: job, asynchronously: 'yes', tries: 2 }
+    functions: { job: [{ delay: 26h, body: late }, { delay: 23h, body: done }] }
+    expect: { result: done after, counts: { job: 2 }, takes: 47h }
+  - name: more jobs at a time than a queue has workers
+    query: { case: calls-of-items }
+    input: abcdefghijklmnopqrstuvwxyz
+    functions: { sync-chain: { echo: true }, job: { delay: 20s } }
+    expect: { counts: { job: 26, sync-chain: 26 }, takes: 20s }
+";
+    let (folder, done) = text("fixture", yaml, &[]);
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    let fixture = module("fixture");
+    let with_faults = ["test", path(&fixture), "a.yaml", "-k", "one job", "--seeds", "2"];
+    let said = run(folder.path(), with_faults).ok();
+    assert!(said.contains("played 2 times with faults, of which 0"), "{said}");
+}
+
+#[test]
 fn a_function_that_the_scenario_lacks_is_named() {
     let (_folder, done) =
         text("reminder", "scenarios:\n  - name: a\n    input: { text: x, at: 2020-01-01T00:00:00Z }\n", &[]);
