@@ -254,6 +254,27 @@ func TestAWaitGetsItsSignalOrTimesOut(t *testing.T) {
 	}
 }
 
+func TestTheAnswerOfACallOrTheBodyOfASignalNamesTheNextSignal(t *testing.T) {
+	define := only(func(dag *faasflow.Dag, _ *faasflow.Context) {
+		named := func(data []byte) (string, error) { return "signed-by-" + string(data), nil }
+		late := func(failed *faasflow.Failed) ([]byte, error) {
+			return []byte(string(failed.Input) + "; " + failed.Message), nil
+		}
+		dag.Node("n").Apply("author").
+			WaitForNamed(named, faasflow.Timeout(time.Hour)).
+			WaitForNamed(named, faasflow.Timeout(time.Second), faasflow.RecoverFrom(late))
+	})
+	author := func() *flowtest.FlowRun {
+		return flowtest.Run(t, define, "").Answers("author", flowtest.Answer{Body: "ada"}).Signal("signed-by-ada", "bob")
+	}
+	if got := author().Signal("signed-by-bob", "done").Result(); got != "done" {
+		t.Error(got)
+	}
+	if got := author().Result(); !strings.HasPrefix(got, "bob; no signal `signed-by-bob` came in 1 s") {
+		t.Error(got)
+	}
+}
+
 func TestItemsWaitForSignalsOfTheirOwn(t *testing.T) {
 	define := only(func(dag *faasflow.Dag, _ *faasflow.Context) {
 		join := faasflow.Aggregator(func(inputs faasflow.Inputs) ([]byte, error) { return inputs.Join(" "), nil })

@@ -134,6 +134,17 @@ test("a wait gets its signal or times out", () => {
   }
 });
 
+test("the answer of a call or the body of a signal names the next signal", () => {
+  const named = (data: Data) => `signed-by-${data.text()}`;
+  const define: Define = ({ dag }) => {
+    const wait = dag.node("n").apply("author").waitForNamed(named).timeout("1h").waitForNamed(named).timeout("1s");
+    wait.recoverFrom((failed) => `${failed.input.text()}; ${failed.message}`);
+  };
+  const author = () => run(define).answers("author", "ada").signal("signed-by-ada", "bob");
+  assert.equal(author().signal("signed-by-bob", "done").result().text(), "done");
+  assert.match(author().result().text(), /^bob; no signal `signed-by-bob` came in 1 s/);
+});
+
 test("items wait for signals of their own", () => {
   const define = only((dag) => {
     const each = dag.forEach("F", () => [["a", "pay-a"], ["b", "pay-b"]] as [string, string][]);

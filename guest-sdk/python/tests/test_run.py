@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from faas_flow import Backoff, Context, Dag, Exhausted, Failed, FailureKind, Gathered, Inputs, Level, Outcome, Reject, Request
 from faas_flow import Response, Retry, State, Wake, Workflow
-from faas_flow.testing import Answer, Call, Fake, RunFailed, run
+from faas_flow.testing import Answer, Call, Fake, Run, RunFailed, run
 
 HOUR = timedelta(hours=1)
 
@@ -153,6 +153,21 @@ class Runs(unittest.TestCase):
         over.result()
         with self.assertRaisesRegex(RuntimeError, "the run has taken place: say a signal before"):
             over.signal("paid")
+
+    def test_the_answer_of_a_call_or_the_body_of_a_signal_names_the_next_signal(self) -> None:
+        def named(data: bytes) -> str:
+            return f"signed-by-{data.decode()}"
+
+        def define(workflow: Workflow, context: Context) -> None:
+            call = workflow.dag.node("n").apply("author")
+            wait = call.wait_for_named(named).timeout(HOUR).wait_for_named(named).timeout(1)
+            wait.recover_from(lambda failed: f"{failed.input.decode()}; {failed.message}")
+
+        def author() -> Run:
+            return run(define).answers("author", "ada").signal("signed-by-ada", "bob")
+
+        self.assertEqual(author().signal("signed-by-bob", "done").result(), b"done")
+        self.assertRegex(author().result().decode(), "^bob; no signal `signed-by-bob` came in 1 s")
 
     def test_items_wait_for_signals_of_their_own(self) -> None:
         def define(workflow: Workflow, context: Context) -> None:

@@ -28,7 +28,7 @@ impl WaitModel {
     }
 }
 
-/// A wait for a signal, made by [`Node::wait_for`]: its options, and the node's next operations.
+/// A wait for a signal, made by [`Node::wait_for`] or [`Node::wait_for_named`]: its options, and the node's next operations.
 ///
 /// The output is the body of the signal.
 ///
@@ -95,6 +95,11 @@ impl SignalWait {
     /// Adds a wait for another signal: see [`Node::wait_for`].
     pub fn wait_for(&self, signal: impl Into<String>) -> SignalWait {
         self.node.wait_for(signal)
+    }
+
+    /// Adds a wait for a signal that a closure names: see [`Node::wait_for_named`].
+    pub fn wait_for_named(&self, name: impl Fn(Vec<u8>) -> Result<String> + 'static) -> SignalWait {
+        self.node.wait_for_named(name)
     }
 
     fn with(&self, change: impl FnOnce(&mut WaitModel)) -> Self {

@@ -230,6 +230,24 @@ fn items_wait_for_signals_of_their_own() {
 }
 
 #[test]
+fn the_answer_of_a_call_or_the_body_of_a_signal_names_the_next_signal() {
+    let define = |workflow: &mut Workflow, _: &Context| {
+        let named = |data: Vec<u8>| Ok(format!("signed-by-{}", text(&data)));
+        let call = workflow.dag().node("n").apply("author");
+        call.wait_for_named(named)
+            .timeout(HOUR)
+            .wait_for_named(named)
+            .timeout(SECOND)
+            .recover_from(|failed: Failed| Ok(format!("{}; {}", text(failed.input()), failed.message())));
+        Ok(())
+    };
+    let author = |define| run(define, "").answers("author", ["ada"]).signal("signed-by-ada", "bob");
+    assert_eq!(author(define).signal("signed-by-bob", "done").result(), b"done");
+    let late = author(define);
+    assert!(text(late.result()).starts_with("bob; no signal `signed-by-bob` came in 1 s"), "{}", text(late.result()));
+}
+
+#[test]
 fn an_answer_that_takes_too_long_times_out() {
     fn define(workflow: &mut Workflow, _: &Context) -> Result {
         let node = workflow.dag().node("n").timeout(Duration::from_millis(2500));

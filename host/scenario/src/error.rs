@@ -65,6 +65,15 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the path has no scenarios because there is no such file or folder, or no scenario file in the folder.
+    pub fn is_absence(&self) -> bool {
+        match self {
+            Error::NoScenarios { path } => path.is_dir(),
+            Error::Unreadable { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
     /// The error's code.
     pub fn code(&self) -> Code {
         match self {

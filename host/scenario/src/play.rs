@@ -5,7 +5,7 @@ use crate::canned::{Call, Callbacks, Canned, Known};
 use crate::logs::{Line, Lines};
 use crate::nodes::{Node, nodes};
 use crate::scenario::{Data, Scenario, Step};
-use crate::world::{Cluster, Faults, GATEWAY, Looks, Setup, Weather, World};
+use crate::world::{Cluster, Faults, GATEWAY, Looks, QueueCalls, Setup, Weather, World};
 use anyhow::Context as _;
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, StatusCode};
@@ -185,6 +185,7 @@ async fn play_in(
         outside: canned.clone(),
         callbacks: Some(callbacks.clone()),
         seed: how.seed,
+        queue: QueueCalls::Unlimited,
         faulty_queue: matches!(faults, Faults::Chance(_)),
         began: scenario.began,
         replicas: how.replicas,

@@ -4,7 +4,7 @@ use crate::network::{Answers, JOB, Job, Steps};
 use anyhow::Result;
 use faas_flow_core::RunId;
 use faas_flow_replica::Settings;
-use faas_flow_scenario::world::{self, Looks, Modules, Setup, World};
+use faas_flow_scenario::world::{self, Looks, Modules, QueueCalls, Setup, World};
 use faas_flow_versions::Flow;
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -49,6 +49,7 @@ impl Cluster {
             outside: steps.clone(),
             callbacks: Some(answers.clone()),
             seed,
+            queue: QueueCalls::Limited,
             faulty_queue,
             began: BEGAN,
             replicas: REPLICAS,

@@ -28,6 +28,10 @@ use tower::ServiceExt;
 const OF_THAT: usize = 1;
 /// What most runs take.
 const WORK: Duration = Duration::from_secs(1);
+/// How long the queue waits for a function if it may take any time: longer than the longest sleep.
+const ANY_TIME: Duration = Duration::from_secs(400 * 24 * 3600);
+/// How many functions the queue calls at a time if all may run side by side.
+const ALL: usize = 1 << 20;
 /// The largest answer of a flow.
 const ANSWER: usize = 64 << 20;
 
@@ -47,6 +51,8 @@ pub struct Setup {
     pub callbacks: Option<Arc<dyn Function>>,
     /// From which everything random follows. Odd: the queue is that of the Community Edition; even: that of Pro.
     pub seed: u64,
+    /// How the queue calls functions.
+    pub queue: QueueCalls,
     /// Whether the queue loses, repeats, delays and reorders messages by chance.
     pub faulty_queue: bool,
     /// The time at the beginning, in milliseconds since the Unix epoch.
@@ -66,6 +72,17 @@ pub enum Looks {
     Always,
     /// While something is due, or in flight. What happens is the same, and a week in which nothing does costs nothing.
     WhenDue,
+}
+
+/// How the queue calls functions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueCalls {
+    /// As a deployed queue does: a few at a time, again after 30 s without an answer, and for a minute at most. Then the call has
+    /// failed.
+    Limited,
+    /// All at the same time, each once and for as long as the function takes. How long a queue waits and how much it does at a
+    /// time are settings of OpenFaaS, not of the flow.
+    Unlimited,
 }
 
 /// What all replicas share.
@@ -100,7 +117,12 @@ impl Common {
     async fn new(setup: Setup) -> Result<Self> {
         let profile = if setup.seed.is_multiple_of(2) { Profile::Pro } else { Profile::Ce };
         let mut config = Config::new(profile);
-        config.ack_wait = Duration::from_secs(30);
+        match setup.queue {
+            QueueCalls::Limited => config.ack_wait = Duration::from_secs(30),
+            QueueCalls::Unlimited => {
+                (config.ack_wait, config.upstream_timeout, config.inflight) = (ANY_TIME, ANY_TIME, ALL);
+            }
+        }
         config.started = SystemTime::UNIX_EPOCH + Duration::from_millis(setup.began);
         config.faults = QueueFaults { seed: Some(setup.seed), ..QueueFaults::default() };
         if setup.faulty_queue {

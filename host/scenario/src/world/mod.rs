@@ -13,7 +13,7 @@ mod wires;
 
 pub use agenda::Agenda;
 pub use chance::{Answer, EventFault, Fault, Faults, Weather, World};
-pub use cluster::{Cluster, Looks, Setup};
+pub use cluster::{Cluster, Looks, QueueCalls, Setup};
 pub use outside::{Modules, Outside};
 pub use power::Power;
 pub use stores::{Data, Ledger, State};

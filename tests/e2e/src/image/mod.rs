@@ -87,12 +87,14 @@ static BUILDING: Mutex<()> = Mutex::new(());
 /// `docker build` of a context, on an image of the host. An error is what the command that failed said.
 pub fn build(context: &Path, host: &Image, folder: &Path, arguments: &[(&str, &str)]) -> Result<Image, String> {
     let (defaults, stages) = dockerfile::parse(&read(&context.join("Dockerfile")));
-    let [build, check, last] = stages.as_slice() else { panic!("the template has three stages") };
+    let [build, check, test, last] = stages.as_slice() else { panic!("the template has four stages") };
     assert!(check.from == defaults["HOST_IMAGE"] && last.from == defaults["HOST_IMAGE"] && last.name.is_none());
+    assert_eq!(test.from, "build");
 
     let built = Building::new();
-    built.run(build, context, arguments)?;
-    let mut done = BTreeMap::from([("build".to_owned(), Image { root: built.root.clone(), ..Image::default() })]);
+    let mut done = BTreeMap::new();
+    built.run(build, context, &done, arguments)?;
+    done.insert("build".to_owned(), Image { root: built.root.clone(), ..Image::default() });
     let on_host = |name: &str| {
         let root = folder.join(name);
         copy(&host.root, &root, &|_| true);
@@ -106,12 +108,25 @@ pub fn build(context: &Path, host: &Image, folder: &Path, arguments: &[(&str, &s
             failed = Some(String::from_utf8_lossy(&output.stderr).into_owned());
         }
     });
-    drop(built);
     if let Some(failed) = failed {
         return Err(failed);
     }
     done.insert("check".to_owned(), checked);
+    built.run(test, context, &done, arguments)?;
+    done.insert("test".to_owned(), Image { root: built.root.clone(), ..Image::default() });
     Ok(assemble(last, on_host("image"), &done, &mut |instruction| panic!("{instruction:?} in the last stage")))
+}
+
+/// Carries out the stage that plays scenarios, after one that has built this module. It needs no containers.
+pub fn play(context: &Path, module: &Path, folder: &Path, arguments: &[(&str, &str)]) -> Result<(), String> {
+    let (_, stages) = dockerfile::parse(&read(&context.join("Dockerfile")));
+    let test = stages.iter().find(|stage| stage.name.as_deref() == Some("test")).expect("a stage `test`");
+    let built = Building { root: folder.to_owned(), _alone: None };
+    copy_from(context, "function", &folder.join("build/function"));
+    copy(module, &folder.join("build/app/flow.wasm"), &|_| true);
+    copy(program::path(), &folder.join("host/usr/local/bin/faas-flow"), &|_| true);
+    let host = Image { root: folder.join("host"), ..Image::default() };
+    built.run(test, context, &BTreeMap::from([("check".to_owned(), host)]), arguments)
 }
 
 fn on_host_root(folder: &Path, host: &Image) -> Image {
@@ -149,22 +164,31 @@ fn assemble(
     image
 }
 
-/// The stage that compiles, in its folder.
+/// The stages that compile and test, in their folder.
 struct Building {
     root: PathBuf,
-    _alone: MutexGuard<'static, ()>,
+    _alone: Option<MutexGuard<'static, ()>>,
 }
 
 impl Building {
     fn new() -> Self {
         let alone = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { root: program::scratch("template"), _alone: alone }
+        Self { root: program::scratch("template"), _alone: Some(alone) }
     }
 
-    fn run(&self, stage: &Stage, context: &Path, arguments: &[(&str, &str)]) -> Result<(), String> {
+    fn run(
+        &self,
+        stage: &Stage,
+        context: &Path,
+        stages: &BTreeMap<String, Image>,
+        arguments: &[(&str, &str)],
+    ) -> Result<(), String> {
         // The machine may be busy, and modules in JavaScript take their time.
         let mut variables = BTreeMap::from([("compile_timeout".to_owned(), "10m".to_owned())]);
-        let mut workdir = self.root.clone();
+        // A stage on top of this one goes on in its folder.
+        let mut workdir = self.root.join("build");
+        // Programs of other stages, by their paths in the image. They stay where they are on this machine.
+        let mut programs = BTreeMap::new();
         for instruction in &stage.instructions {
             match instruction {
                 Instruction::WorkDir(folder) => {
@@ -180,9 +204,17 @@ impl Building {
                         copy_from(context, source, &workdir.join(fill(to, &variables)));
                     }
                 }
+                Instruction::Copy(Some(from), sources, to) => {
+                    assert_eq!(*sources, [to.as_str()]);
+                    programs.insert(to, stages[from].root.join(to.strip_prefix('/').unwrap()));
+                }
                 // `cargo xtask` has installed it on this machine.
                 Instruction::Shell(line) if line.starts_with("rustup target add ") => {}
-                Instruction::Shell(line) => shell(line, &workdir, &variables)?,
+                Instruction::Shell(line) => {
+                    let here =
+                        |line: String, (path, here): (&&String, &PathBuf)| line.replace(*path, here.to_str().unwrap());
+                    shell(&programs.iter().fold(line.clone(), here), &workdir, &variables)?;
+                }
                 other => panic!("{other:?} where the flow is built"),
             }
         }

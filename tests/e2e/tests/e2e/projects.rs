@@ -30,13 +30,26 @@ fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// A command of an author's, which succeeds. What npm installs is in its cache, since the SDK was built with the same versions.
+fn shell(folder: &Path, command: &str) {
+    let done = Done::from(Command::new("sh").args(["-c", command]).current_dir(folder).output().unwrap());
+    assert_eq!(done.code, Some(0), "{command}: {}{}", done.stdout, done.stderr);
+}
+
 /// A new flow is built, greets, and refuses, as its starter says.
 fn greets(language: &str) {
     let folder = TempDir::new().unwrap();
-    let made = tool(folder.path(), &["new", "greet", "--lang", language]).ok();
-    assert!(made.is_empty(), "what is for people goes to stderr: {made}");
+    let made = tool(folder.path(), &["new", "greet", "--lang", language]);
+    let next = made.stderr.clone();
+    assert!(made.ok().is_empty(), "what is for people goes to stderr");
     for file in ["greet/flow.yml", "stack.yaml"] {
         assert!(folder.path().join(file).is_file(), "{file}");
+    }
+    if language == "typescript" {
+        let install = "npm install --prefix greet";
+        assert!(next.contains(install), "{next}");
+        shell(folder.path(), &format!("{install} --prefer-offline --no-audit --no-fund"));
+        shell(&folder.path().join("greet"), "npm test");
     }
     let tested = tool(folder.path(), &["test", "greet"]).ok();
     assert!(tested.contains("2 scenarios, 2 passed"), "{tested}");
@@ -53,6 +66,11 @@ fn a_new_flow_in_rust_is_tested_built_and_greets() {
 #[test]
 fn a_new_flow_in_go_is_tested_built_and_greets() {
     greets("go");
+}
+
+#[test]
+fn a_new_flow_in_typescript_is_tested_built_and_greets() {
+    greets("typescript");
 }
 
 #[test]

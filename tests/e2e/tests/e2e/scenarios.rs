@@ -206,6 +206,33 @@ fn what_a_scenario_says_wrongly_is_named_with_its_file_and_line() {
 }
 
 #[test]
+fn there_may_be_no_scenarios_if_the_caller_says_so() {
+    let folder = TempDir::new().unwrap();
+    let module = module("greet");
+    let test = |options: &[&str]| run(folder.path(), ["test", path(&module)].iter().chain(options).copied());
+    let nothing_played = |done: Done| {
+        assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+        assert_eq!(done.stderr, "no scenarios in tests\n");
+        assert!(done.stdout.contains("ok: 0 scenarios, 0 passed, 0 failed"), "{}", done.stdout);
+    };
+    nothing_played(test(&["--if-present"]));
+    fs::create_dir(folder.path().join("tests")).unwrap();
+    fs::write(folder.path().join("tests/flow.test.ts"), "").unwrap();
+    assert_eq!(test(&[]).code, Some(2));
+    nothing_played(test(&["--if-present"]));
+    nothing_played(test(&["--if-present", "--only", "greets"]));
+    let listed: Value = serde_json::from_str(&test(&["--if-present", "--json"]).stdout).unwrap();
+    assert_eq!(listed["scenarios"], serde_json::json!([]));
+    // A file that is there is to have scenarios.
+    fs::write(folder.path().join("tests/a.yaml"), "scenarios: []\n").unwrap();
+    let empty = test(&["--if-present"]);
+    assert_eq!(empty.code, Some(2));
+    assert!(empty.stderr.contains("there are no scenarios in tests/a.yaml"), "{}", empty.stderr);
+    fs::write(folder.path().join("tests/a.yaml"), "scenarios:\n  - name: a\n    expect: { result: b }\n").unwrap();
+    assert_eq!(test(&["--if-present"]).code, Some(1));
+}
+
+#[test]
 fn a_scenario_that_never_ends_says_what_it_waits_for() {
     let large = "scenarios:\n  - name: nobody answers\n    input: hi\n";
     let (_folder, done) = text("fixture", &format!("{large}    query: {{ case: signal }}\n"), &[]);
@@ -213,6 +240,35 @@ fn a_scenario_that_never_ends_says_what_it_waits_for() {
     for part in ["FF0414: the run has not ended", "waits for signal approval", "- signal: approval"] {
         assert!(done.stdout.contains(part), "{part}: {}", done.stdout);
     }
+}
+
+#[test]
+fn functions_that_are_called_asynchronously_take_hours_side_by_side_and_are_called_once() {
+    let yaml = "functions:
+  job: { delay: 3h, body: done }
+scenarios:
+  - name: one job
+    query: { case: calls, target: job, asynchronously: 'yes' }
+    expect: { result: done after, counts: { job: 1 }, takes: 3h }
+  - name: a job that takes longer than the flow allows
+    query: { case: calls, target: job, asynchronously: 'yes', timeout: 3600000 }
+    expect: { failure: { code: FF0253, node: call }, counts: { job: 1 }, takes: 1h }
+  - name: a job that is called again after a day
+    query: { case: calls, target: job, asynchronously: 'yes', tries: 2 }
+    functions: { job: [{ delay: 26h, body: late }, { delay: 23h, body: done }] }
+    expect: { result: done after, counts: { job: 2 }, takes: 47h }
+  - name: more jobs at a time than a queue has workers
+    query: { case: calls-of-items }
+    input: abcdefghijklmnopqrstuvwxyz
+    functions: { sync-chain: { echo: true }, job: { delay: 20s } }
+    expect: { counts: { job: 26, sync-chain: 26 }, takes: 20s }
+";
+    let (folder, done) = text("fixture", yaml, &[]);
+    assert_eq!(done.code, Some(0), "{}{}", done.stdout, done.stderr);
+    let fixture = module("fixture");
+    let with_faults = ["test", path(&fixture), "a.yaml", "-k", "one job", "--seeds", "2"];
+    let said = run(folder.path(), with_faults).ok();
+    assert!(said.contains("played 2 times with faults, of which 0"), "{said}");
 }
 
 #[test]

@@ -163,6 +163,87 @@ async fn a_handler_whose_tests_fail_gives_no_image_unless_they_are_skipped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_flow_whose_scenarios_fail_gives_no_image_and_tells_their_stories() {
+    if !image::containers() {
+        return;
+    }
+    let world = World::new().await;
+    faas_cli::new(world.folder.path(), "greet", "faas-flow");
+    let handler = world.folder.path().join("greet");
+    let scenarios = fs::read_to_string(handler.join("tests/greet.yaml")).unwrap();
+    fs::write(handler.join("tests/greet.yaml"), scenarios.replace("Hello, Adam!", "Hello, Eve!")).unwrap();
+    let failed = world.build("greet", &handler, &[]).unwrap_err();
+    for part in ["FAIL tests/greet.yaml:3 greets by name", "+ Hello, Adam!", "what happened:", "the run begins with"] {
+        assert!(failed.contains(part), "{part}: {failed}");
+    }
+    let image = world.build("greet", &handler, &[("TEST_ENABLED", "false")]).unwrap();
+    let _server = world.deploy("greet", &image);
+    assert_eq!(world.invoke("greet", "Adam").await, (200, "Hello, Adam!".to_owned()));
+    assert!(!image.root.join("home/app/tests").exists(), "scenarios are no part of the image");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scenarios_find_programs_and_modules_in_the_folder_of_the_function() {
+    if !image::containers() {
+        return;
+    }
+    let world = World::new().await;
+    // Its functions are programs for a shell, in `functions`.
+    world.build("order", &root().join("examples/order"), &[]).unwrap();
+}
+
+/// The languages of the templates, and the example that the first function of each is like.
+const TEMPLATES: [(&str, &str); 5] = [
+    ("faas-flow", "greet"),
+    ("faas-flow-go", "greet-go"),
+    ("faas-flow-typescript", "greet-typescript"),
+    ("faas-flow-python", "greet-python"),
+    ("faas-flow-c", "greet-c"),
+];
+
+#[test]
+fn the_template_of_each_language_plays_the_scenarios_of_its_first_function() {
+    for (template, example) in TEMPLATES {
+        let folder = TempDir::new().unwrap();
+        faas_cli::template_pull(&root(), folder.path());
+        faas_cli::new(folder.path(), "greet", template);
+        let handler = folder.path().join("greet");
+        let module = faas_flow_test_support::modules::module(example);
+        let play = |arguments: &[(&str, &str)]| {
+            faas_cli::shrinkwrap(folder.path(), "greet", template, &handler);
+            let built = TempDir::new_in(folder.path()).unwrap();
+            image::play(&folder.path().join("build/greet"), &module, built.path(), arguments)
+        };
+        let scenarios = fs::read_to_string(handler.join("tests/greet.yaml")).unwrap();
+        let original = fs::read_to_string(root().join("template").join(template).join("greet.yaml")).unwrap();
+        assert_eq!(scenarios, original, "{template}: what the Dockerfile compares with is outdated");
+        fs::write(handler.join("tests/greet.yaml"), scenarios.replace("Adam", "Eve")).unwrap();
+        play(&[]).unwrap();
+        fs::write(handler.join("tests/greet.yaml"), scenarios.replace("result: Hello", "result: Bye")).unwrap();
+        let failed = play(&[]).unwrap_err();
+        assert!(failed.contains("FAIL tests/greet.yaml:3 greets by name"), "{template}: {failed}");
+        assert!(failed.contains("- Bye, Adam!") && failed.contains("what happened:"), "{template}: {failed}");
+        play(&[("TEST_ENABLED", "false")]).unwrap();
+        // The scenarios of the first function are beneath those of every function, even of one that is no longer like it.
+        fs::rename(handler.join("tests/greet.yaml"), handler.join("tests/other.yaml")).unwrap();
+        assert!(play(&[]).unwrap_err().contains("FAILED: 2 scenarios, 1 passed, 1 failed"), "{template}");
+        fs::remove_dir_all(handler.join("tests")).unwrap();
+        play(&[]).unwrap();
+    }
+}
+
+#[test]
+fn the_templates_of_all_languages_check_and_test_a_module_in_the_same_way() {
+    let after_building = |template: &str| {
+        let text = fs::read_to_string(root().join("template").join(template).join("Dockerfile")).unwrap();
+        text.split_once("\n# The build fails if the host would refuse the module").unwrap().1.to_owned()
+    };
+    for (template, _) in TEMPLATES {
+        assert_eq!(after_building(template), after_building("faas-flow"), "{template}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_example_is_built_with_the_template_and_its_steps_are_other_functions() {
     if !image::containers() {
         return;
@@ -190,6 +271,7 @@ async fn the_handler_of_the_migration_guide_is_a_flow_that_does_what_the_guide_s
     faas_cli::new(world.folder.path(), "orders", "faas-flow");
     let handler = world.folder.path().join("orders");
     fs::write(handler.join("handler.rs"), code.split_once("```").unwrap().0).unwrap();
+    fs::remove_dir_all(handler.join("tests")).unwrap();
     let image = world.build("orders", &handler, &[]).unwrap();
     let shipped = Arc::new(Mutex::new(Vec::new()));
     let priced = serve(Router::new().fallback(async |body: String| format!(" {body}=1 \n"))).await;
@@ -269,6 +351,12 @@ async fn a_new_function_in_go_is_tested_and_compiled_and_answers() {
     let failed = world.build_with("faas-flow-go", "greet", &handler, &[]).unwrap_err();
     assert!(failed.contains("FAIL: TestGreetsByName"), "{failed}");
     world.build_with("faas-flow-go", "greet", &handler, &[("TEST_ENABLED", "false")]).unwrap();
+
+    fs::write(handler.join("handler.go"), code).unwrap();
+    let scenarios = fs::read_to_string(handler.join("tests/greet.yaml")).unwrap();
+    fs::write(handler.join("tests/greet.yaml"), scenarios.replace("Hello, ", "Bye, ")).unwrap();
+    let failed = world.build_with("faas-flow-go", "greet", &handler, &[]).unwrap_err();
+    assert!(failed.contains("FAIL tests/greet.yaml:3 greets by name"), "{failed}");
 }
 
 /// The context that Docker would get to build the host's image.

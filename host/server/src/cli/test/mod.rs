@@ -7,7 +7,7 @@ mod report;
 mod watch;
 
 use super::host::{ModuleKeys, load, scenario_guests};
-use super::output::{Output, json, print, print_json};
+use super::output::{Output, complain, json, print, print_json};
 use super::project::{Build, Refused, Sources};
 use super::stop::Signals;
 use crate::Error;
@@ -41,6 +41,9 @@ pub(super) struct Test {
     /// Only scenarios whose names contain this text
     #[arg(long, short = 'k', value_name = "TEXT")]
     only: Option<String>,
+    /// Succeed if there are no scenarios: if a file or folder does not exist, or a folder has no scenario files
+    #[arg(long)]
+    if_present: bool,
     /// Play each scenario again with every single fault at every step
     #[arg(long)]
     explore: bool,
@@ -82,6 +85,8 @@ struct Asked {
     build: Option<Build>,
     paths: Vec<PathBuf>,
     only: Option<String>,
+    /// Whether there may be no scenarios.
+    if_present: bool,
     faults: Faults,
     /// Whether all that happens with the only seed or fault is printed.
     traces: bool,
@@ -109,6 +114,7 @@ impl Test {
             build,
             flow: self.flow,
             only: self.only,
+            if_present: self.if_present,
             faults: Faults {
                 every: self.explore,
                 fault: self.fault,
@@ -159,7 +165,7 @@ impl Asked {
             if let Err(error) = self.test(guests).await {
                 super::report(&error, self.output);
             }
-            super::output::complain("waiting for changes; Ctrl-C ends this");
+            complain("waiting for changes; Ctrl-C ends this");
             tokio::select! {
                 changed = watch.changed() => changed?,
                 changed = changed(&mut sources) => changed?,
@@ -181,12 +187,18 @@ impl Asked {
         };
         let mut found = Vec::new();
         for path in &self.paths {
-            found.extend(files(path)?);
+            match files(path) {
+                Ok(files) => found.extend(files),
+                Err(error) if self.if_present && error.is_absence() => {
+                    complain(format!("no scenarios in {}", path.display()));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         let mut scenarios = read(guests, &flow, &found).await?;
         if let Some(only) = &self.only {
             scenarios.retain(|scenario| scenario.name.contains(only.as_str()));
-            if scenarios.is_empty() {
+            if scenarios.is_empty() && !found.is_empty() {
                 return Err(Error::NoSuchScenario { only: only.clone() });
             }
         }

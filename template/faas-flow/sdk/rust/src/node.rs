@@ -395,6 +395,11 @@ impl Call {
         self.node.wait_for(signal)
     }
 
+    /// Adds a wait for a signal that a closure names: see [`Node::wait_for_named`].
+    pub fn wait_for_named(&self, name: impl Fn(Vec<u8>) -> Result<String> + 'static) -> SignalWait {
+        self.node.wait_for_named(name)
+    }
+
     /// Merges the inputs of the node: see [`Node::aggregator`].
     pub fn aggregator<T: Into<Vec<u8>>>(&self, aggregator: impl Fn(Inputs) -> Result<T> + 'static) -> Node {
         self.node.aggregator(aggregator)
