@@ -4,7 +4,6 @@
 use super::answer::{Accept, in_form};
 use super::error::Error;
 use super::exposition::exposition_for;
-use super::front::in_front;
 use super::headers::{REQUEST_ID, insert};
 use super::invoke::labels_of;
 use super::request::RequestContext;
@@ -62,7 +61,7 @@ impl Contract {
 
     /// Puts these routes under the contract.
     pub fn over(self: &Arc<Self>, routes: Router) -> Router {
-        in_front(routes, from_fn_with_state(self.clone(), entry))
+        routes.layer(from_fn_with_state(self.clone(), entry))
     }
 
     /// What Prometheus reads: of-watchdog's metrics, and the host's, in the form that the headers of its request prefer.

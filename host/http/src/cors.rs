@@ -1,6 +1,5 @@
 //! Pages of other origins that may call this server with scripts: CORS, the consent for which browsers ask the server.
 
-use super::front::in_front;
 use super::headers::{ERROR, REQUEST_ID, STATE};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -40,7 +39,7 @@ pub fn open_to_origins(routes: Router, origins: &[String]) -> Router {
         .allow_private_network(!any)
         .expose_headers(EXPOSED)
         .max_age(REMEMBERED);
-    in_front(routes, from_fn_with_state(cors, entry))
+    routes.layer(from_fn_with_state(cors, entry))
 }
 
 async fn entry(State(cors): State<CorsLayer>, request: Request, next: Next) -> Response {

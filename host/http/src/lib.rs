@@ -15,7 +15,6 @@ mod drawing;
 mod error;
 mod exposition;
 mod filter;
-mod front;
 mod guards;
 mod headers;
 mod invoke;

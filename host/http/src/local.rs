@@ -4,7 +4,6 @@
 use crate::answer::in_form;
 use crate::browser::{Visit, make_inert};
 use crate::dashboard::{Access, Control, Dashboard};
-use crate::front::in_front;
 use crate::request::without_namespace;
 use crate::surface::read_body;
 use crate::{Accept, Error, Guards, REQUEST_ID, router_beside_queue};
@@ -45,7 +44,7 @@ pub fn local_router(host: &Arc<Host>, guards: Guards, gateway: &Arc<Gateway>) ->
         .route("/async-function/{name}/{*path}", any(enqueue))
         .with_state(queue)
         .layer(from_fn(queued));
-    let direct = in_front(direct, from_fn_with_state(gateway.clone(), counted));
+    let direct = direct.layer(from_fn_with_state(gateway.clone(), counted));
     Ok(direct.merge(async_calls).merge(dashboard).merge(system))
 }
 

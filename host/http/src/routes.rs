@@ -5,7 +5,6 @@ use super::answer::{Accept, in_form};
 use super::audit::{Attempt, code_of};
 use super::browser::{OwnPages, make_inert};
 use super::error::Error;
-use super::front::in_front;
 use super::guards::ControlMethods;
 use super::openapi::{self, On};
 use super::request::{RequestContext, RunPath, Target, Wait, WholeBody};
@@ -293,8 +292,10 @@ pub(super) fn deployed(surface: Surface) -> Router {
 fn finish(routes: Router<Arc<Surface>>, surface: Arc<Surface>) -> Router {
     let routes = routes.merge(of_host(&surface)).method_not_allowed_fallback(wrong_method);
     let trimmed = routes.clone().fallback(no_route).with_state(surface.clone());
-    let routes = routes.fallback(async move |request: Request| without_leading_slashes(trimmed, request).await);
-    in_front(routes.with_state(surface.clone()), from_fn_with_state(surface, answered))
+    routes
+        .fallback(async move |request: Request| without_leading_slashes(trimmed, request).await)
+        .layer(from_fn_with_state(surface.clone(), answered))
+        .with_state(surface)
 }
 
 /// Counts each answer, writes failures in the form that the caller reads, and keeps browsers from executing what is in it.

@@ -3,7 +3,6 @@
 use super::{Fault, RESOURCE_POLICY, Visit};
 use crate::answer::{Accept, in_form};
 use crate::error::Error;
-use crate::front::in_front;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
@@ -48,7 +47,7 @@ impl BrowserRules {
 
     /// Puts these routes under the rules.
     pub fn over(self, routes: Router) -> Router {
-        in_front(routes, from_fn_with_state(Arc::new(self), entry))
+        routes.layer(from_fn_with_state(Arc::new(self), entry))
     }
 
     /// Whether the request is answered, and as what.
