@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(bulk.report(&done), "1 run run again\n");
         let done = BulkDone { failed: (0..22).map(failed).collect(), ..BulkDone::default() };
         let report = bulk.report(&done);
-        assert!(report.starts_with("0 runs run again, 22 not\n  r0  FF0222 no\\nway\n"), "{report}");
+        assert!(report.starts_with("0 runs run again, 22 unchanged\n  r0  FF0222 no\\nway\n"), "{report}");
         assert!(report.ends_with("  r19  FF0222 no\\nway\n  … and 2 more\n"), "{report}");
     }
 }
