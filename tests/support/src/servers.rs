@@ -154,6 +154,12 @@ pub fn redis(more: &[&str]) -> Server {
     })
 }
 
+/// A Redis that is a cluster of one, without slots. By default the servers of a cluster talk to each other at the port plus
+/// 10,000, which a connection of another process may have.
+pub fn redis_cluster() -> Server {
+    redis(&["--cluster-enabled", "yes", "--cluster-port", &free_port().to_string()])
+}
+
 /// A NATS server with JetStream, whose streams outlive it.
 pub fn nats() -> Server {
     Server::start("nats-server", |port, directory| {

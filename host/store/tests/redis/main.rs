@@ -10,7 +10,7 @@ mod reach;
 use bytes::Bytes;
 use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
 use faas_flow_store::*;
-use faas_flow_test_support::servers::{Server, free_port, redis as server};
+use faas_flow_test_support::servers::{Server, free_port, redis as server, redis_cluster};
 use redis::Commands;
 use std::io::{BufRead, BufReader, Write};
 use std::sync::Arc;
@@ -91,7 +91,7 @@ async fn conforms() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_conforms() {
-    let server = server(&["--cluster-enabled", "yes"]);
+    let server = redis_cluster();
     let mut connection = raw(&server);
     let _: () = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16383).query(&mut connection).unwrap();
     let url = format!("redis+cluster://127.0.0.1:{}", server.port());

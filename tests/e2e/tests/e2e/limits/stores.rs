@@ -39,7 +39,7 @@ async fn a_limit_is_kept(state: String, store: Box<dyn Any>) {
 /// LIMIT-1, LIMIT-3, LIMIT-8.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_is_kept_with_a_redis_cluster() {
-    let server = servers::redis(&["--cluster-enabled", "yes"]);
+    let server = servers::redis_cluster();
     redis::tell(&server, "CLUSTER ADDSLOTSRANGE 0 16383");
     let state = format!("redis+cluster://127.0.0.1:{}", server.port());
     a_limit_is_kept(state, Box::new(server)).await;
