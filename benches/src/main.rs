@@ -23,11 +23,14 @@ mod sleeps;
 mod swap;
 
 use anyhow::{Result, bail};
-use cell::{FLOWS, Flow, LOGGING, STORES, Store};
+use cell::{FLOWS, LOGGING, STORES};
 use clap::Parser;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+
+/// What `--observed` measures unless `--flows` says otherwise.
+const OBSERVED: [&str; 3] = ["F6", "F8", "F11"];
 
 /// Measures flows: runs per second, latency, processor time, memory.
 #[derive(Parser)]
@@ -99,10 +102,7 @@ fn run(options: &Options) -> Result<()> {
     if options.languages {
         return languages::measure(options);
     }
-    let known: Vec<&Flow> = FLOWS.iter().chain(options.observed.then_some(&LOGGING)).collect();
-    let flows = chosen("flow", &options.flows, &known, |flow: &Flow| flow.name)?;
-    let stores: Vec<&Store> = STORES.iter().collect();
-    let stores = chosen("store", &options.stores, &stores, |store: &Store| store.name)?;
+    let stores = chosen("store", &options.stores, STORES.iter(), |store| store.name)?;
     let time = Duration::try_from_secs_f64(options.seconds)?;
     let echo = echo::start()?;
     if options.swaps {
@@ -112,8 +112,8 @@ fn run(options: &Options) -> Result<()> {
         return looks::measure(options, echo, &stores, time);
     }
     if options.observed {
-        let is_default = |flow: &&Flow| !options.flows.is_empty() || ["F6", "F8", "F11"].contains(&flow.name);
-        let flows: Vec<&Flow> = flows.into_iter().filter(is_default).collect();
+        let named = if options.flows.is_empty() { &OBSERVED.map(str::to_owned)[..] } else { &options.flows };
+        let flows = chosen("flow", named, FLOWS.iter().chain([&LOGGING]), |flow| flow.name)?;
         return observe::measure(options, echo, (&stores, &flows), time);
     }
     if let Some(runs) = options.lists {
@@ -122,6 +122,7 @@ fn run(options: &Options) -> Result<()> {
     if let Some(runs) = options.sleeps {
         return sleeps::measure(options, echo, runs, time);
     }
+    let flows = chosen("flow", &options.flows, FLOWS.iter(), |flow| flow.name)?;
     if !options.json {
         report::head();
     }
@@ -147,16 +148,22 @@ fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn chosen<'a, T>(what: &str, names: &[String], all: &[&'a T], name: fn(&T) -> &'static str) -> Result<Vec<&'a T>> {
+/// Those with these names, or all if there are no names.
+fn chosen<'a, T>(
+    what: &str,
+    names: &[String],
+    all: impl Iterator<Item = &'a T> + Clone,
+    name: fn(&T) -> &'static str,
+) -> Result<Vec<&'a T>> {
     if names.is_empty() {
-        return Ok(all.to_vec());
+        return Ok(all.collect());
     }
     let mut chosen = Vec::new();
     for wanted in names {
-        match all.iter().copied().find(|one| name(one).eq_ignore_ascii_case(wanted)) {
+        match all.clone().find(|one| name(one).eq_ignore_ascii_case(wanted)) {
             Some(one) => chosen.push(one),
             None => {
-                let known: Vec<&str> = all.iter().map(|one| name(one)).collect();
+                let known: Vec<&str> = all.map(name).collect();
                 bail!("there is no {what} `{wanted}`: there are {}", known.join(", "));
             }
         }
