@@ -377,6 +377,23 @@ mod tests {
     }
 
     #[test]
+    fn pages_get_on_also_if_their_store_passes_over_all_entries_of_one_moment() {
+        let places: Vec<Cursor> = (0..5000).rev().map(|n| Cursor::behind(&entry(1, &format!("r{n:04}")))).collect();
+        let mut query = RunQuery::latest(1);
+        let mut pages = 0;
+        loop {
+            let mut page = Collector::new(&query);
+            let _ = places.iter().any(|place| page.pass(place.clone()));
+            pages += 1;
+            query.after = page.page().next;
+            if query.after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(pages, 5000 / (LOOKED_AT + 1) + 1);
+    }
+
+    #[test]
     fn a_cursor_is_text_in_between() {
         let cursor = Cursor { started: 5, run: RunId::new("a.b").unwrap_or_else(|_| RunId::new("ab").unwrap()) };
         assert_eq!(Cursor::parse(&cursor.to_string()), Some(cursor));

@@ -139,6 +139,9 @@ mod tests {
             node("a", "done", 1_250, json!([failed, { "started": 2, "ended": 3, "failure": null }])),
             node("b", "cancelled", 1_500, json!([])),
             node("c", "running", 1_100, json!([failed])),
+            // Its input is not known before an attempt has ended.
+            json!({ "path": "d", "progress": "running", "started": 1_000, "since": 1_000, "input_size": 0,
+                "output_size": null, "attempts": [] }),
         ];
         let view = json!({
             "request_id": "r", "flow": "shop", "digest": "0".repeat(64), "status": "stopped",
@@ -155,6 +158,7 @@ mod tests {
         assert_eq!(columns("a "), "done 250 ms 2 3", "{text}");
         assert_eq!(columns("b "), "cancelled 500 ms 0 3", "{text}");
         assert_eq!(columns("c "), "running 1 3", "{text}");
+        assert_eq!(columns("d "), "running 0", "{text}");
     }
 
     /// HIST-6, HIST-7, HIST-10.
