@@ -239,8 +239,7 @@ impl Context {
     ///
     /// [`Failure::Reject`](crate::Failure::Reject) if the key does not have 1 to 63 characters of `A-Z a-z 0-9 . _ / -` of
     /// which the first is a letter or digit, if the value has more than 128 bytes or control characters, if the run would have
-    /// more than
-    /// 16 labels, and in `define`.
+    /// more than 16 labels, and in `define`.
     pub fn label(&self, key: &str, value: &str) -> Result {
         self.host.label(key, value)
     }
