@@ -23,9 +23,10 @@ async fn connect(server: &Server) -> TcpStream {
 
 /// Sends one byte at a time until the server closes the connection. Returns its answer, and how long that took.
 async fn trickle(mut stream: TcpStream, beginning: &str) -> (String, Duration) {
+    // Taken before the server can have read anything, since its clock starts then.
+    let begun = Instant::now();
     stream.write_all(beginning.as_bytes()).await.unwrap();
     let (mut reader, mut writer) = stream.split();
-    let begun = Instant::now();
     let mut said = Vec::new();
     let mut tick = interval(Duration::from_millis(20));
     let ended = async {
