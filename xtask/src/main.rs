@@ -31,6 +31,7 @@ use place::Place;
 use run::Run;
 use std::env;
 use std::process::{Command, ExitCode};
+use std::thread;
 
 /// Tasks of the faas-flow project
 ///
@@ -226,6 +227,11 @@ fn test(place: &Place, arguments: &[String]) -> anyhow::Result<()> {
     let selects = |argument: &String| argument.starts_with("-p") || argument.starts_with("--package");
     if !arguments.iter().take_while(|argument| *argument != "--").any(selects) {
         test.arg("--workspace");
+    }
+    // Most end-to-end tests wait for servers for about a third of their time.
+    if env::var_os("RUST_TEST_THREADS").is_none() {
+        let threads = thread::available_parallelism().map_or(2, |cores| cores.get() * 2);
+        test.env("RUST_TEST_THREADS", threads.to_string());
     }
     // A snapshot that differs fails its test. Who has looked at it and accepts it sets INSTA_UPDATE=always.
     if env::var_os("INSTA_UPDATE").is_none() {
