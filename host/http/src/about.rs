@@ -51,12 +51,10 @@ pub(super) async fn forward(
     let host = &surface.host;
     let counters = host.counters();
     let checked = surface.guards.check_event(&headers, &flow.name, &run, &body, host.now());
-    let event = checked.inspect(|()| {
-        if let Some(signed) = headers.signed_at() {
-            host.note_time(&run, signed);
-        }
-    });
-    let event = event.and_then(|()| Ok(Event::parse(&body)?)).inspect_err(|error| {
+    if let Some(signed) = surface.guards.signed_at(&headers, &checked) {
+        host.note_time(&run, signed);
+    }
+    let event = checked.and_then(|()| Ok(Event::parse(&body)?)).inspect_err(|error| {
         counters.event_ignored(match error.code() {
             Code::UNSIGNED => Ignored::Unsigned,
             Code::EVENT_TOO_OLD => Ignored::TooOld,

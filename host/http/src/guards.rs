@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, header};
 use faas_flow_core::run::Actor;
-use faas_flow_core::{FlowName, Millis, RunId, SignalName, redact};
+use faas_flow_core::{Code, FlowName, Millis, RunId, SignalName, redact};
 use faas_flow_replica::PARENT;
 use faas_flow_replica::events::{Event, Keys, SIGNATURE, Signed, SignedSend, TIME, Window};
 use faas_flow_replica::network::{Destinations, Rules};
@@ -162,9 +162,26 @@ impl Guards {
         body: &[u8],
         now: Millis,
     ) -> Result<(), Error> {
-        let Some(keys) = self.keys.as_ref().filter(|_| !self.unchecked) else { return Ok(()) };
+        let Some(keys) = self.event_keys() else { return Ok(()) };
         let signed = Signed { method: "POST", path: &Event::target(flow, run), run: run.as_str(), body };
         Ok(keys.verify(&signed, signature.as_deref(), time.as_deref(), now, &self.window)?)
+    }
+
+    /// When an event was signed, by the clock of its sender, if its signature was checked and is right. The event may have been
+    /// refused nevertheless, since that was too long ago or too far ahead.
+    pub(super) fn signed_at(&self, headers: &SignatureHeaders, checked: &Result<(), Error>) -> Option<Millis> {
+        self.event_keys()?;
+        let is_right = match checked {
+            Ok(()) => true,
+            // The time is compared only once the signature is known to be right.
+            Err(error) => error.code() == Code::EVENT_TOO_OLD,
+        };
+        headers.time.as_ref().filter(|_| is_right)?.parse().ok()
+    }
+
+    /// The keys with which events are checked, if they are.
+    fn event_keys(&self) -> Option<&Keys> {
+        self.keys.as_ref().filter(|_| !self.unchecked)
     }
 
     /// Checks the signature of a new request, if requests are authenticated.
@@ -245,11 +262,6 @@ pub(super) struct SignatureHeaders {
 }
 
 impl SignatureHeaders {
-    /// When the event was signed, by the clock of its sender.
-    pub(super) fn signed_at(&self) -> Option<Millis> {
-        self.time.as_ref()?.parse().ok()
-    }
-
     fn of(headers: &HeaderMap) -> Self {
         Self {
             signature: headers::header(headers, HeaderName::from_static(SIGNATURE)),
@@ -291,7 +303,6 @@ impl HubSignatures {
 mod tests {
     use super::*;
     use crate::access::{NamedToken, Rights, TokenHash, Tokens};
-    use faas_flow_core::Code;
     use faas_flow_replica::network::SPECIAL;
 
     #[test]
@@ -321,6 +332,36 @@ mod tests {
             assert_eq!(guards.callback(Some(bad)).unwrap_err().code(), Code::BAD_CALLBACK, "{bad}");
         }
         assert!(Guards::default().callback(Some("http://localhost/")).is_err());
+    }
+
+    #[test]
+    fn the_time_of_an_event_is_known_if_its_signature_is_right() {
+        const NOW: Millis = 1_800_000_000_000;
+        const FAR_AHEAD: Millis = NOW + 3_600_000;
+        let keys = |secret: &str| Keys::new(secret, None).unwrap();
+        let (ours, others) = (keys("sixteen bytes ok"), keys("another secret, long"));
+        let (flow, run, body) = (FlowName::new("f").unwrap(), RunId::new("r").unwrap(), b"{}".as_slice());
+        let signed_by = |keys: &Keys, time: Millis| {
+            let signed = Signed { method: "POST", path: &Event::target(&flow, &run), run: run.as_str(), body };
+            SignatureHeaders { signature: Some(keys.sign(&signed, time)), time: Some(time.to_string()) }
+        };
+        let known = |guards: &Guards, headers: &SignatureHeaders| {
+            let checked = guards.check_event(headers, &flow, &run, body, NOW);
+            (guards.signed_at(headers, &checked), checked.map_err(|error| error.code()))
+        };
+        let guards = Guards { keys: Some(ours.clone()), ..Guards::default() };
+        assert_eq!(known(&guards, &signed_by(&ours, NOW + 5_000)), (Some(NOW + 5_000), Ok(())));
+        let early = signed_by(&ours, FAR_AHEAD);
+        assert_eq!(known(&guards, &early), (Some(FAR_AHEAD), Err(Code::EVENT_TOO_OLD)));
+        assert_eq!(known(&guards, &signed_by(&others, FAR_AHEAD)), (None, Err(Code::BAD_SIGNATURE)));
+        let later = SignatureHeaders { time: Some((FAR_AHEAD + 1).to_string()), signature: early.signature.clone() };
+        assert_eq!(known(&guards, &later), (None, Err(Code::BAD_SIGNATURE)));
+        let unsigned = SignatureHeaders { signature: None, ..signed_by(&ours, FAR_AHEAD) };
+        assert_eq!(known(&guards, &unsigned), (None, Err(Code::UNSIGNED)));
+        // Where nothing is checked, anybody could have written the time.
+        for guards in [Guards { unchecked: true, ..guards }, Guards::default()] {
+            assert_eq!(known(&guards, &early), (None, Ok(())));
+        }
     }
 
     #[test]

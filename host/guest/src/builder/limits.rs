@@ -166,21 +166,92 @@ fn within(count: usize, limit: usize, what: &'static str) -> Counted {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_schedules_of_a_flow_fill_no_memory() {
-        let mut counts = Counts::new(2);
-        counts.part(Part::Schedule).unwrap();
-        counts.part(Part::Schedule).unwrap();
-        assert!(matches!(
-            counts.part(Part::Schedule),
-            Err(GuestError::DefinitionTooLarge { what: "schedules", limit: 2 })
-        ));
-        assert!(counts.text(Text::Schedule, &"x".repeat(NAME + 1)).is_err());
-        assert!(counts.input(INPUT + 1).is_err());
-        let mut inputs = 0;
-        while counts.input(INPUT).is_ok() {
-            inputs += 1;
+    /// What a refusal says: what there is too much of, and how much there may be.
+    fn refusal(counted: Counted) -> Option<(&'static str, usize)> {
+        match counted {
+            Ok(()) => None,
+            Err(GuestError::DefinitionTooLarge { what, limit } | GuestError::TextTooLong { what, limit, .. }) => {
+                Some((what, limit))
+            }
+            Err(other) => panic!("{other}"),
         }
-        assert_eq!(inputs, TEXT / INPUT, "all of them together");
+    }
+
+    /// Counts one thing after another: as many as there may be, and one more.
+    fn may_have(what: &'static str, limit: usize, mut one_more: impl FnMut() -> Counted) {
+        for _ in 0..limit {
+            assert_eq!(refusal(one_more()), None, "{what}");
+        }
+        assert_eq!(refusal(one_more()), Some((what, limit)));
+    }
+
+    /// Checks something that is as large as it may be, and something that is larger by one.
+    fn may_be(what: &'static str, limit: usize, check: impl Fn(usize) -> Counted) {
+        assert_eq!(refusal(check(limit)), None, "{what}");
+        assert_eq!(refusal(check(limit + 1)), Some((what, limit)));
+    }
+
+    /// The numbers are those of docs/concepts.md.
+    #[test]
+    fn each_limit_admits_what_it_says_and_no_more() {
+        const NODES: usize = 2;
+        let of_each_node = [
+            (Part::Node, "nodes", 1),
+            (Part::Dag, "dags", 1),
+            (Part::Edge, "edges", 4),
+            (Part::Operation, "operations", 4),
+            (Part::Handler, "handlers", 4),
+            (Part::Schedule, "schedules", 1),
+        ];
+        for (part, what, of_each_node) in of_each_node {
+            let mut counts = Counts::new(NODES);
+            may_have(what, NODES * of_each_node, || counts.part(part));
+        }
+        let mut counts = Counts::new(NODES);
+        may_have("calls of the builder", NODES * 10, || counts.call());
+
+        let texts = [
+            (Text::NodeId, "node id", 1 << 10),
+            (Text::BranchKey, "branch key", 1 << 10),
+            (Text::HandlerId, "handler id", 1 << 10),
+            (Text::Target, "call's target", 8 << 10),
+            (Text::Method, "call's method", 1 << 10),
+            (Text::Parameter, "header or query parameter", 8 << 10),
+            (Text::Schedule, "schedule's name, expression, time zone or media type", 1 << 10),
+        ];
+        for (text, what, limit) in texts {
+            may_be(what, limit, |size| Counts::new(NODES).text(text, &"x".repeat(size)));
+        }
+        may_be("schedule's input", 1 << 20, |size| Counts::new(NODES).input(size));
+        // Inputs and other texts together.
+        may_be("bytes of text", 16 << 20, |size| {
+            let mut counts = Counts::new(NODES);
+            for _ in 0..15 {
+                counts.input(1 << 20)?;
+            }
+            counts.text(Text::Target, &"x".repeat(8 << 10))?;
+            counts.input((1 << 20) - (8 << 10))?;
+            counts.text(Text::NodeId, &"x".repeat(size - (16 << 20)))
+        });
+        may_be("bytes of text", 16 << 20, |size| {
+            let mut counts = Counts::new(NODES);
+            for _ in 0..16 {
+                counts.input(1 << 20)?;
+            }
+            counts.input(size - (16 << 20))
+        });
+        may_be("bytes in the paths of its nodes", 16 << 20, |size| {
+            let mut counts = Counts::new(NODES);
+            counts.path(8 << 20)?;
+            counts.path(size - (8 << 20))
+        });
+
+        may_be("operations in one node", 1_000, operations_of_node);
+        let empty = (String::new(), String::new());
+        may_be("headers and query parameters in one call", 200, |count| parameters(vec![empty.clone(); count].iter()));
+        may_be("call's list of headers and query parameters", 64 << 10, |size| {
+            parameters([("x".repeat(100), "x".repeat(size - 100))].iter())
+        });
+        may_be("statuses to retry one call on", 500, statuses);
     }
 }

@@ -34,7 +34,8 @@ pub(super) enum Purpose {
 }
 
 impl Purpose {
-    const ALL: [Purpose; 8] = [
+    /// All of them.
+    pub(super) const ALL: [Purpose; 8] = [
         Purpose::Event,
         Purpose::Callback,
         Purpose::Read,

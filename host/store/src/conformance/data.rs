@@ -1,6 +1,6 @@
 //! The cases of a data store.
 
-use super::{ODD_NAMES, new_partition, new_run};
+use super::{ODD_NAMES, new_partition, new_run, of_no_run};
 use crate::{DataKey, DataStore};
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, Partition};
@@ -99,13 +99,12 @@ pub(super) async fn deleting_a_run_keeps_the_data_of_others(store: &dyn DataStor
     store.delete(&kept).await.unwrap();
 }
 
-/// Modules never expire; the data of a run may, but not within a day.
-pub(super) async fn a_module_never_expires<Asked>(store: &dyn DataStore, left: impl Fn(Partition) -> Asked)
+/// Modules and whatever else is not a run's never expire; the data of a run may, but not within a day.
+pub(super) async fn only_the_data_of_a_run_expires<Asked>(store: &dyn DataStore, left: impl Fn(Partition) -> Asked)
 where
     Asked: Future<Output = Option<Duration>>,
 {
-    let flow = FlowName::new(new_run().as_str()).unwrap();
-    for partition in [Partition::of_module(&flow, &Digest::of(b"1"), 0), Partition::of_flow(&flow)] {
+    for partition in of_no_run() {
         let key = DataKey::new(partition.clone(), "flow.wasm").unwrap();
         for _ in 0..2 {
             store.put(&key, "module".into()).await.unwrap();

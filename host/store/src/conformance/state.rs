@@ -5,7 +5,7 @@ pub(super) mod lists;
 pub(super) mod races;
 pub(super) mod reads;
 
-use super::{ODD_NAMES, new_partition, new_run};
+use super::{ODD_NAMES, new_partition, new_run, of_no_run};
 use crate::{Arrival, Change, Check, CommitError, Committed, Document, Expect, Put, RunEntry, RunQuery, StateStore};
 use bytes::Bytes;
 use faas_flow_core::{Digest, FlowName, Millis, Partition, RunId, Status};
@@ -250,17 +250,20 @@ pub(super) async fn a_deleted_run_starts_again_at_version_1(store: &dyn StateSto
     store.delete(&partition).await.unwrap();
 }
 
-/// What belongs to a flow, and a run that has not ended, never expire.
+/// What is not a run's, and a run that has not ended, never expire.
 pub(super) async fn only_a_run_that_has_ended_expires<Asked>(store: &dyn StateStore, left: impl Fn(Partition) -> Asked)
 where
     Asked: Future<Output = Option<Duration>>,
 {
-    let partition = Partition::of_flow(&new_flow());
-    for _ in 0..2 {
-        store.commit(&partition, puts([put("active", Expect::Any, "1")])).await.unwrap();
-        assert_eq!(left(partition.clone()).await, None);
+    for partition in of_no_run() {
+        for member in ["1", "2"] {
+            let mut change = puts([put("x", Expect::Any, "1")]);
+            change.arrivals = vec![arrival("s", member, "1")];
+            store.commit(&partition, change).await.unwrap();
+            assert_eq!(left(partition.clone()).await, None, "{partition}");
+        }
+        store.delete(&partition).await.unwrap();
     }
-    store.delete(&partition).await.unwrap();
 
     let (run, flow) = (new_run(), new_flow());
     let partition = Partition::of_run(&run);

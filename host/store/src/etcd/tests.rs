@@ -13,6 +13,7 @@ use faas_flow_core::{Code, Digest, FlowName, Partition, RunId, Status};
 use faas_flow_test_support::proxy::Proxy;
 use server::Server;
 use std::sync::Arc;
+use std::time::Duration;
 
 fn run(n: usize) -> RunId {
     RunId::new(format!("run{n}")).unwrap()
@@ -66,6 +67,22 @@ async fn conforms() {
     conformance::state_store(|| async { open_state(&server.url("")).await.unwrap() }).await;
     let left = raw(&server).await.get("", Some(etcd_client::GetOptions::new().with_all_keys())).await.unwrap();
     assert_eq!(left.kvs().len(), 1, "only the version is left");
+}
+
+/// In etcd, a key expires with its lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_has_a_lease() {
+    let server = Server::start(&[]);
+    let left = |partition: Partition| {
+        let server = &server;
+        async move {
+            let below = etcd_client::GetOptions::new().with_prefix();
+            let found = raw(server).await.get(format!("faas-flow/r/{partition}/"), Some(below)).await.unwrap();
+            assert!(!found.kvs().is_empty(), "nothing is stored in {partition}");
+            found.kvs().iter().any(|key| key.lease() != 0).then_some(Duration::ZERO)
+        }
+    };
+    conformance::state_lifetimes(server.open("").await, left).await;
 }
 
 /// Whatever a reader knows of versions: the servers leave out what was written before.

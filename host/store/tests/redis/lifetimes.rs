@@ -52,13 +52,15 @@ fn left(connection: &mut redis::Connection, pattern: &str) -> Option<Duration> {
 async fn only_what_belongs_to_a_run_expires() {
     let server = server(&[]);
     for options in ["", "?ttl_s=0", "?ttl_s=90000"] {
-        let asked =
-            async |kind: &str, partition: Partition| left(&mut raw(&server), &format!("ff:*{kind}:*{partition}*"));
-        let state = state(&server).await;
-        conformance::state_lifetimes(state, |partition| asked("run", partition)).await;
-        let data = open_data(&url(&server, options)).await.unwrap();
-        conformance::data_lifetimes(data, |partition| asked("data", partition)).await;
+        conform(&server, state(&server).await, open_data(&url(&server, options)).await.unwrap()).await;
     }
+}
+
+/// Checks what of two stores on this server expires.
+pub(super) async fn conform(server: &Server, state: Arc<dyn StateStore>, data: Arc<dyn DataStore>) {
+    let asked = async |kind: &str, partition: Partition| left(&mut raw(server), &format!("ff:*{kind}:*{partition}*"));
+    conformance::state_lifetimes(state, |partition| asked("run", partition)).await;
+    conformance::data_lifetimes(data, |partition| asked("data", partition)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

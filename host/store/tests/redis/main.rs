@@ -97,6 +97,7 @@ async fn a_cluster_conforms() {
     let url = format!("redis+cluster://127.0.0.1:{}", server.port());
     conformance::state_store(|| async { open_state(&url).await.unwrap() }).await;
     conformance::data_store(|| async { open_data(&url).await.unwrap() }).await;
+    lifetimes::conform(&server, open_state(&url).await.unwrap(), open_data(&url).await.unwrap()).await;
 
     let r = run("r");
     open_state(&url).await.unwrap().commit(&part(&r), everything(&r, 0)).await.unwrap();

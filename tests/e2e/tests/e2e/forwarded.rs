@@ -116,6 +116,11 @@ async fn an_event_that_was_signed_in_the_future_says_that_the_clocks_disagree() 
     assert!(seconds > 1.0 && seconds <= 12.0, "{log}");
     let metrics = server.get("/_/metrics").await.ok();
     assert!(ahead(&metrics, "\nfaas_flow_clock_skew_seconds ") > 1.0, "{metrics}");
+    let refused =
+        events::signed(server.request(&target, body.clone()), SECRET, &target, "r", &body, events::now() + 3_600_000);
+    server.send(refused).await.failed(401, "FF0503");
+    let metrics = server.get("/_/metrics").await.ok();
+    assert!(ahead(&metrics, "\nfaas_flow_clock_skew_seconds ") > 60.0, "{metrics}");
     open_gate(folder.path());
     assert_eq!(server.result_of("async-chain", "r").await.ok(), "you said \"hi\"");
 }

@@ -2,6 +2,7 @@
 
 use faas_flow_core::Digest;
 use faas_flow_e2e::command::run;
+use faas_flow_e2e::program::root;
 use faas_flow_e2e::server::{Serve, Server};
 use faas_flow_e2e::versions::{FLOW, slow_to_compile, tell};
 use faas_flow_e2e::wait::until;
@@ -10,7 +11,7 @@ use faas_flow_test_support::modules::module;
 use reqwest::Response;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -171,9 +172,14 @@ impl Random {
 
 /// Pushes a module.
 fn put(server: &Server, bytes: Vec<u8>) -> impl Future<Output = Response> + use<> {
-    let url = server.url(&format!("{FLOW}/modules/{}", Digest::of(&bytes)));
-    let sent = server.client.put(url).body(bytes).send();
+    let sent = try_put(server, bytes);
     async { sent.await.expect("the server answers") }
+}
+
+/// Pushes a module to a server that may not survive it.
+fn try_put(server: &Server, bytes: Vec<u8>) -> impl Future<Output = reqwest::Result<Response>> + use<> {
+    let url = server.url(&format!("{FLOW}/modules/{}", Digest::of(&bytes)));
+    server.client.put(url).body(bytes).send()
 }
 
 /// The code of the error, or else the status.
@@ -182,7 +188,28 @@ fn outcome(answer: &Response) -> String {
     code.unwrap_or_else(|| answer.status().as_u16().to_string())
 }
 
-/// For ten seconds, or as many as `FAAS_FLOW_MUTANTS` says.
+/// What became of a module: the code with which it was refused, or the status. After anything else, the module is kept.
+async fn judge(answer: reqwest::Result<Response>, bytes: &[u8]) -> Result<String, String> {
+    let (outcome, text) = match answer {
+        Ok(answer) => (outcome(&answer), answer.text().await.unwrap_or_default()),
+        Err(error) => ("no answer".to_owned(), error.to_string()),
+    };
+    if outcome.starts_with("FF00") || outcome.starts_with("FF01") || outcome.starts_with("20") {
+        return Ok(outcome);
+    }
+    keep(bytes);
+    Err(format!("{outcome}: {text}"))
+}
+
+/// The modules that crashed something in earlier times.
+fn seeds() -> Vec<PathBuf> {
+    let files = fs::read_dir(root().join("fuzz/seeds/module")).unwrap().map(|file| file.unwrap().path());
+    let mut seeds: Vec<_> = files.filter(|file| file.extension().is_some_and(|kind| kind == "wasm")).collect();
+    seeds.sort();
+    seeds
+}
+
+/// After the seeds, for ten seconds, or as many as `FAAS_FLOW_MUTANTS` says.
 #[tokio::test]
 async fn whatever_the_bytes_of_a_module_are_it_is_loaded_or_refused_with_a_code() {
     let seconds = std::env::var("FAAS_FLOW_MUTANTS").ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(10);
@@ -193,6 +220,12 @@ async fn whatever_the_bytes_of_a_module_are_it_is_loaded_or_refused_with_a_code(
         hostile::core_flow(hostile::CURIOUS, hostile::SET),
     ];
     let server = server();
+    for file in seeds() {
+        let bytes = fs::read(&file).unwrap();
+        if let Err(fault) = judge(try_put(&server, bytes.clone()).await, &bytes).await {
+            panic!("{}: {fault}", file.display());
+        }
+    }
     let mut random = Random(seed);
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut outcomes = std::collections::BTreeMap::<String, usize>::new();
@@ -205,14 +238,10 @@ async fn whatever_the_bytes_of_a_module_are_it_is_loaded_or_refused_with_a_code(
             bytes
         };
         let (one, other) = (mutant(&mut random), mutant(&mut random));
-        let (first, second) = tokio::join!(put(&server, one.clone()), put(&server, other.clone()));
-        for (answer, bytes) in [(first, one), (second, other)] {
-            let outcome = outcome(&answer);
-            let is_told = outcome.starts_with("FF00") || outcome.starts_with("FF01") || outcome.starts_with("20");
-            if !is_told {
-                keep(&bytes);
-            }
-            assert!(is_told, "{outcome}: {}", answer.text().await.unwrap());
+        let (first, second) = tokio::join!(try_put(&server, one.clone()), try_put(&server, other.clone()));
+        // If the server dies, either may be the cause, and both are kept.
+        for judged in [judge(first, &one).await, judge(second, &other).await] {
+            let outcome = judged.unwrap_or_else(|fault| panic!("{fault}"));
             *outcomes.entry(outcome).or_default() += 1;
         }
     }
@@ -252,9 +281,14 @@ async fn health_answers_while_four_hostile_modules_are_pushed_and_each_is_refuse
     greets(&server).await;
 }
 
-/// Keeps a module, so that the failure can be investigated.
+/// Keeps a module, so that the failure can be investigated: that of a fuzzer where the nightly finds it.
 fn keep(bytes: &[u8]) {
-    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.wasm", Digest::of(bytes)));
+    let folder = match std::env::var_os("FAAS_FLOW_MUTANTS") {
+        Some(_) => root().join("fuzz/artifacts/module"),
+        None => PathBuf::from(env!("CARGO_TARGET_TMPDIR")),
+    };
+    fs::create_dir_all(&folder).unwrap();
+    let file = folder.join(format!("{}.wasm", Digest::of(bytes)));
     fs::write(&file, bytes).unwrap();
     eprintln!("the module is in {}", file.display());
 }

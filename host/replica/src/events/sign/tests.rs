@@ -52,18 +52,32 @@ fn a_signature_of_an_older_release_is_accepted_during_the_migration_only() {
     assert_eq!(verify(&migrating, &signed(), &migrating.sign(&signed(), NOW), NOW), Ok(()));
 }
 
-/// What one purpose signs, as bytes, so that the test can have it signed for every other purpose.
-fn message(purpose: &str) -> Vec<u8> {
+/// What an address, or a run, says of itself.
+const SAID: &str = "f/r/n1/1800000000000";
+const BODY: &[u8] = b"the body of a request or a callback";
+
+/// What is signed for a purpose, or for `None`, of a new request: as bytes, so that the test can use other keys for it.
+fn message(purpose: Option<Purpose>) -> Vec<u8> {
     match purpose {
-        "event" => {
+        Some(Purpose::Event) => {
             let (signed, time) = (signed(), NOW.to_string());
             let body = Sha256::digest(signed.body);
             let fields =
                 [signed.method.as_bytes(), signed.path.as_bytes(), signed.run.as_bytes(), &body, time.as_bytes()];
             fields.iter().flat_map(|field| [&(field.len() as u64).to_be_bytes()[..], field].concat()).collect()
         }
-        "read" => format!("{READ}\n{NOW}").into_bytes(),
-        _ => b"the body of a request or a callback".to_vec(),
+        Some(Purpose::Read) => format!("{READ}\n{NOW}").into_bytes(),
+        Some(Purpose::Send) => {
+            let digest = base16ct::lower::encode_string(&Sha256::digest(BODY));
+            format!("POST\n{SEND}\n{NOW}\n\n{digest}").into_bytes()
+        }
+        Some(Purpose::Parent) => {
+            let digest = Sha256::digest(BODY);
+            let fields: [&[u8]; 3] = [SAID.as_bytes(), b"\n", &digest];
+            fields.concat()
+        }
+        Some(Purpose::Answer | Purpose::Signal) => SAID.as_bytes().to_vec(),
+        Some(Purpose::Callback | Purpose::Random) | None => BODY.to_vec(),
     }
 }
 
@@ -71,31 +85,41 @@ fn message(purpose: &str) -> Vec<u8> {
 fn a_signature_for_one_purpose_passes_for_no_other() {
     let secret = Secret::new(b"sixteen bytes ok".to_vec());
     let keys = keys("sixteen bytes ok");
-    let made = |purpose: &str, message: &[u8]| {
-        let mac = match purpose {
-            "event" => secret.mac(Purpose::Event),
-            "read" => secret.mac(Purpose::Read),
-            "callback" => secret.mac(Purpose::Callback),
-            _ => keyed(&secret.raw),
+    let made = |signer: Option<Purpose>, message: &[u8]| {
+        let mac: Hmac<Sha256> = match signer {
+            Some(purpose) => secret.mac(purpose),
+            None => keyed(&secret.raw),
         };
         hexadecimal(mac.chain_update(message))
     };
     let time = NOW.to_string();
-    let passes = |purpose: &str, message: &[u8], digits: &str| match purpose {
-        "event" => {
-            verify(&keys, &signed(), &format!("v2={digits}"), NOW).is_ok()
-                || verify(&keys, &signed(), &format!("sha256={digits}"), NOW).is_ok()
+    let passes = |verifier: Option<Purpose>, message: &[u8], digits: &str| {
+        let (v2, sha256) = (format!("v2={digits}"), format!("sha256={digits}"));
+        match verifier {
+            Some(Purpose::Event) => {
+                verify(&keys, &signed(), &v2, NOW).is_ok() || verify(&keys, &signed(), &sha256, NOW).is_ok()
+            }
+            Some(Purpose::Read) => keys.verify_read(READ, Some(&v2), Some(&time), NOW).is_ok(),
+            Some(Purpose::Answer) => keys.verify_answer(SAID, Some(&v2)).is_ok(),
+            Some(Purpose::Parent) => keys.verify_parent(SAID, BODY, Some(&v2)).is_ok(),
+            Some(Purpose::Signal) => keys.verify_signal(SAID, Some(&v2)).is_ok(),
+            Some(Purpose::Send) => {
+                let sent = SignedSend { path: SEND, key: "", body: BODY };
+                keys.verify_send(&sent, Some(&v2), Some(&time), NOW).is_ok()
+            }
+            Some(Purpose::Callback) => keys.sign_callback(message) == sha256,
+            // Nothing is signed with this key, so nothing verifies with it.
+            Some(Purpose::Random) => false,
+            None => keys.verify_hub(message, Some(&sha256), None).is_ok(),
         }
-        "read" => keys.verify_read(READ, Some(&format!("v2={digits}")), Some(&time), NOW).is_ok(),
-        "callback" => keys.sign_callback(message) == format!("sha256={digits}"),
-        _ => keys.verify_hub(message, Some(&format!("sha256={digits}")), None).is_ok(),
     };
-    let purposes = ["event", "read", "callback", "request"];
-    for signer in purposes {
-        for verifier in purposes {
+    let all = || Purpose::ALL.into_iter().map(Some).chain([None]);
+    for signer in all() {
+        for verifier in all() {
             let message = message(verifier);
             let signature = made(signer, &message);
-            assert_eq!(passes(verifier, &message, &signature), signer == verifier, "{signer} as {verifier}");
+            let right = signer == verifier && signer != Some(Purpose::Random);
+            assert_eq!(passes(verifier, &message, &signature), right, "{signer:?} as {verifier:?}");
         }
     }
 }
