@@ -22,7 +22,8 @@ const FLOW: &str = "sync-chain";
 const PERIOD: Millis = 3_000;
 
 /// Simulates a schedule that fires every three seconds, on three replicas of which some die. When all is calm again, it is
-/// paused, and all runs end. No moment may have two runs, or none; and runs overlap only if the policy allows it.
+/// paused, and all runs end. No moment may have two runs, or none if the policy for missed moments gives each of them one; and
+/// runs overlap only if the policy allows it.
 pub fn schedules(flows: &Flows, seed: u64) -> Result<Outcome> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let overlap = rng.choice(Overlap::ALL).map_or(Overlap::Allow, |(_, overlap)| overlap);

@@ -19,14 +19,14 @@ pub const MOST_EARLY_BYTES: u64 = 64 << 20;
 const REMEMBERED: usize = 1_000;
 /// How many of those are remembered besides that were sent to signed addresses, each of which works once. Together with the
 /// others they fit into a commit.
-const REMEMBERED_OF_ADDRESSES: usize = 4_000;
+const REMEMBERED_OF_ADDRESSES: usize = 2_000;
 /// With what the idempotency key of a signal begins that was sent to a signed address. Keys that senders choose begin otherwise.
 pub const ADDRESS_KEY: &str = "url:";
 
 /// The signals of one name that have come to a run, and the nodes that wait for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
-    /// In the order in which they came. Of those that were taken, the latest thousand, and the latest four thousand that were
+    /// In the order in which they came. Of those that were taken, the latest thousand, and the latest two thousand that were
     /// sent to signed addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub came: Vec<Came>,
