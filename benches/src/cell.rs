@@ -50,6 +50,10 @@ pub const CALLING: Flow = Flow { name: "F9", module: "f9", copies: 1, wait: true
 pub const SLEEPING: Flow =
     Flow { name: "F10", module: "f10", copies: 1, wait: false, sizes: SIZES, concurrencies: &[] };
 
+/// Waits for a signal, and then calls a function. The time from one to the other is measured.
+pub const SIGNALLED: Flow =
+    Flow { name: "F12", module: "f12", copies: 1, wait: false, sizes: SIZES, concurrencies: &[] };
+
 /// As F2, and each node logs a line. What being seen costs is measured with it.
 pub const LOGGING: Flow = Flow { name: "F11", module: "f11", copies: 1, wait: true, sizes: SIZES, concurrencies: &[] };
 

@@ -27,6 +27,16 @@ impl Client {
         Ok(Self { stream, request, expected, buffer: vec![0; 256 << 10] })
     }
 
+    /// Sends the request, and yields the body of the answer.
+    pub fn ask(&mut self) -> Result<Vec<u8>> {
+        self.stream.write_all(&self.request).context("cannot send a request")?;
+        let answer = read_message(&mut self.stream, &mut self.buffer)?.context("the server closed the connection")?;
+        if !answer.head.starts_with(b"HTTP/1.1 200") {
+            bail!("answered with {}", String::from_utf8_lossy(answer.head));
+        }
+        Ok(answer.body.to_vec())
+    }
+
     /// Sends the request and checks the answer.
     pub fn run(&mut self) -> Result<()> {
         self.stream.write_all(&self.request).context("cannot send a request")?;

@@ -6,8 +6,9 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Serves until the process ends.
 pub fn start() -> Result<SocketAddr> {
@@ -17,6 +18,22 @@ pub fn start() -> Result<SocketAddr> {
 /// The same, but each answer takes this long.
 pub fn slow(delay: Duration) -> Result<SocketAddr> {
     listen(move |stream| serve(stream, delay))
+}
+
+/// The same, but says when each request arrived, with its body.
+pub fn noting(arrivals: Sender<(Instant, Vec<u8>)>) -> Result<SocketAddr> {
+    listen(move |mut stream| {
+        stream.set_nodelay(true)?;
+        let mut buffer = vec![0; 64 << 10];
+        while let Some(request) = read_message(&mut stream, &mut buffer)? {
+            arrivals.send((Instant::now(), request.body.to_vec())).context("nobody waits for calls")?;
+            let mut answer = Vec::new();
+            write!(answer, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", request.body.len())?;
+            answer.extend_from_slice(request.body);
+            stream.write_all(&answer)?;
+        }
+        Ok(())
+    })
 }
 
 /// The same, but nothing is answered: counts the calls that wait.

@@ -19,6 +19,7 @@ mod original;
 mod redis;
 mod report;
 mod server;
+mod signals;
 mod sleeps;
 mod swap;
 
@@ -55,15 +56,18 @@ struct Options {
     /// Measure instead what this many runs that sleep cost, and how fast a hundred thousand of them wake on two replicas
     #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks"])]
     sleeps: Option<usize>,
+    /// Measure instead how long it takes from a signal to the next call of its run
+    #[arg(long, conflicts_with_all = ["flows", "swaps", "looks", "sleeps"])]
+    signals: bool,
     /// Measure instead what a page of the list of runs costs in stores with this many runs
-    #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
+    #[arg(long, value_name = "RUNS", num_args = 0..=1, default_missing_value = "1000000", conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps", "signals"])]
     lists: Option<usize>,
     /// Measure instead what logs and tracing cost flows that call functions (F6, F8) and one that does nothing (F11), unless
     /// `--flows` says which: the same load with and without them, in turn
-    #[arg(long, conflicts_with_all = ["swaps", "looks", "sleeps", "lists"])]
+    #[arg(long, conflicts_with_all = ["swaps", "looks", "sleeps", "signals", "lists"])]
     observed: bool,
     /// Measure instead what flows cost in each language, from their sources to the memory of an instance
-    #[arg(long, conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps"])]
+    #[arg(long, conflicts_with_all = ["flows", "stores", "swaps", "looks", "sleeps", "signals"])]
     languages: bool,
     /// Only these languages
     #[arg(long, value_delimiter = ',', value_name = "Rust,C,…", requires = "languages")]
@@ -104,6 +108,9 @@ fn run(options: &Options) -> Result<()> {
     }
     let stores = chosen("store", &options.stores, STORES.iter(), |store| store.name)?;
     let time = Duration::try_from_secs_f64(options.seconds)?;
+    if options.signals {
+        return signals::measure(options, &stores, time);
+    }
     let echo = echo::start()?;
     if options.swaps {
         return swap::measure(options, echo, time);

@@ -88,7 +88,7 @@ pub fn build_for_bench(place: &Place) -> Result<PathBuf> {
     let mut cargo = place.cargo_with_progress("build");
     cargo.args(["--profile", "flow", "--target", TARGET, "--package", "bench-flows", "--examples"]);
     cargo.must("building the benchmark's flows")?;
-    for flow in ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10", "f11"] {
+    for flow in ["f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8", "f9", "f10", "f11", "f12"] {
         let core = place.target.join(TARGET).join("flow/examples").join(flow).with_extension("wasm");
         encode(&core, &folder.join(flow).with_extension("wasm"))?;
     }

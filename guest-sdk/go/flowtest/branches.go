@@ -146,7 +146,7 @@ func (e *engine) branches(path string, b *branchesModel, branches []branch, tole
 			tolerated--
 			e.withdraw(response)
 			failed := f.failed
-			failed.Input, failed.Body, failed.Status = nil, nil, 0
+			failed.Input, failed.Body = nil, nil
 			ended.failed = &failed
 		}
 		results = append(results, ended)

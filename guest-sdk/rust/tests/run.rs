@@ -92,6 +92,20 @@ fn a_status_is_caught_by_the_call() {
 }
 
 #[test]
+fn a_gather_closure_sees_the_status_because_of_which_the_call_of_an_item_failed() {
+    let define = |workflow: &mut Workflow, _: &Context| {
+        let items = workflow.dag().for_each("items", |_: Vec<u8>| Ok(vec![("tea".to_owned(), "tea".to_owned())]));
+        items.dag().node("ship").apply("ship");
+        items.tolerate(1).gather(|items: Vec<Gathered>| {
+            let status = |item: Gathered| item.ended.err().and_then(|failed| failed.status());
+            Ok(format!("{:?}", items.into_iter().map(status).collect::<Vec<_>>()))
+        });
+        Ok(())
+    };
+    assert_eq!(run(define, "").answers("ship", [Answer::new(404)]).result(), b"[Some(404)]");
+}
+
+#[test]
 fn a_busy_function_is_called_again_after_the_time_for_which_it_asks() {
     let busy = Answer::new(503).with_header("Retry-After", "30");
     let answers = [busy, Answer::unreachable("broken"), Answer::from("tea")];

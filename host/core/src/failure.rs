@@ -21,6 +21,9 @@ pub struct Failure {
     /// handler has said it, or has rejected the request itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
+    /// The status of the response, if it is the failure of an item that a for-each tolerates, and a call failed because of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered: Option<u16>,
     /// The retry policy that ran out, if one did: there was no try left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exhausted: Option<Spent>,
@@ -32,12 +35,13 @@ pub struct Failure {
 impl Failure {
     /// A failure for which trying again cannot help.
     pub fn reject(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: bounded(message), retry: false, status: None, exhausted: None, path: None }
+        let message = bounded(message);
+        Self { code, message, retry: false, status: None, answered: None, exhausted: None, path: None }
     }
 
     /// A failure for which trying again may help.
     pub fn retry(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: bounded(message), retry: true, status: None, exhausted: None, path: None }
+        Self { retry: true, ..Self::reject(code, message) }
     }
 }
 

@@ -35,7 +35,9 @@ pub use events::{Effect, Event, HeldClaim, Input, Outcome, Refusal, Report, Reru
 pub use log::{KeptLog, LOG, LogLevel, LogLine, LogPart};
 pub use nodes::{NodeProgress, Row, Rows, Scopes, ShownNode, Tally, WIDE};
 pub use operations::{Hidden, KeptOperations, OPERATIONS, OperationData, OperationKind, OperationsPart, Preview, Side};
-pub use signals::{Came, EarlySignals, MOST_EARLY_BYTES, MOST_EARLY_SIGNALS, SentSignal, Signal, Taken, Waiter};
+pub use signals::{
+    ADDRESS_KEY, Came, EarlySignals, MOST_EARLY_BYTES, MOST_EARLY_SIGNALS, SentSignal, Signal, Taken, Waiter,
+};
 pub use state::RunState;
 pub use stored::{
     ANSWERS, CONTEXT, DATA, Doc, FORM, HOLD_DATA, Unreadable, decode, decode_member, encode, encode_member,

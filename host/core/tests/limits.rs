@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 const LEASE: Millis = 10_000;
+const HOUR: Millis = 3_600_000;
 
 /// The flow whose limit it is, in tests with only one flow.
 fn greet() -> Option<FlowName> {
@@ -71,6 +72,53 @@ fn what_a_lost_replica_held_is_free_when_its_lease_has_run_out() {
     let admitted = line.admit(&figures, "c", LEASE + 1, LEASE);
     assert_eq!(admitted[0].ticket, ticket(2));
     assert!(!line.renew("a", &ticket(0), 9 * LEASE) && !line.renew("b", &ticket(1), 9 * LEASE));
+}
+
+/// LIMIT-5.
+#[test]
+fn a_clock_that_jumps_an_hour_ahead_and_back_does_not_stop_a_rate() {
+    let (figures, mut line, start) = (rate(2.0), Line::default(), 10 * HOUR);
+    let ask = |line: &mut Line, number: usize, now: Millis| {
+        line.expire(now);
+        line.bound(&figures, now, LEASE);
+        enter(line, &figures, "a", number, now)
+    };
+    assert_eq!(ask(&mut line, 0, start), Entered::Granted);
+    assert_eq!(ask(&mut line, 1, start + HOUR), Entered::Granted);
+    // The next call begins after the time of one call, by the clock that has gone back.
+    assert_eq!(ask(&mut line, 2, start + 1000), Entered::Waits);
+    assert_eq!(line.next_admission(&figures, start + 1000), Some(start + 1500));
+    assert!(line.admit(&figures, "a", start + 1499, LEASE).is_empty());
+    assert_eq!(line.admit(&figures, "a", start + 1500, LEASE).len(), 1);
+    // Clocks may disagree by a lease: what one has written that is a little ahead counts.
+    let mut line = Line::default();
+    assert_eq!(ask(&mut line, 3, start + LEASE / 2), Entered::Granted);
+    assert_eq!(ask(&mut line, 4, start), Entered::Waits);
+    assert_eq!(line.next_admission(&figures, start), Some(start + LEASE / 2 + 500));
+    // So does the share of a replica.
+    let mut share = Share::default();
+    assert!(share.take(2.0, start + HOUR) && !share.take(2.0, start) && !share.take(2.0, start + 499));
+    assert!(share.take(2.0, start + 500));
+}
+
+/// LIMIT-5.
+#[test]
+fn what_was_held_by_a_clock_an_hour_ahead_is_free_a_lease_later() {
+    let (figures, mut line, start) = (concurrent(1), Line::default(), 10 * HOUR);
+    assert_eq!(enter(&mut line, &figures, "a", 0, start + HOUR), Entered::Granted);
+    line.bound(&figures, start, LEASE);
+    assert_eq!(enter(&mut line, &figures, "b", 1, start), Entered::Waits);
+    line.expire(start + LEASE - 1);
+    assert!(line.admit(&figures, "b", start + LEASE - 1, LEASE).is_empty());
+    assert!(line.renew("b", &ticket(1), start + 2 * LEASE));
+    line.expire(start + LEASE);
+    assert_eq!(line.admit(&figures, "b", start + LEASE, LEASE).len(), 1);
+    // A place in line ends a lease later, too, and a parked permit does not.
+    assert_eq!(enter(&mut line, &figures, "c", 2, start + HOUR), Entered::Waits);
+    line.park(("b", &greet(), &ticket(1)), false, start + 1_000 * LEASE);
+    line.bound(&figures, start + LEASE, LEASE);
+    line.expire(start + 2 * LEASE);
+    assert_eq!((line.place_of(&ticket(2)), line.held(&Scope::All)), (None, 1));
 }
 
 /// LIMIT-4.
@@ -278,6 +326,7 @@ impl Model {
     /// Replicas renew what they have, and those who wait get what is free.
     fn tick(&mut self) {
         self.line.expire(self.now);
+        self.line.bound(&self.allowance, self.now, LEASE);
         for (which, replica) in self.replicas.iter_mut().enumerate().filter(|(_, replica)| !replica.is_lost) {
             let owner = which.to_string();
             if self.now >= replica.renewed + LEASE / 3 || !self.line.queue.is_empty() {

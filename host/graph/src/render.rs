@@ -86,6 +86,34 @@ mod tests {
         assert_eq!(arrows(&definition), arrows(&samples::measured()) + 2, "each leads to the start");
     }
 
+    /// SLEEP-1, SIGNAL-1, LIMIT-1, SCHED-1, CATCH-1, CATCH-2, TOLERATE-1, TOLERATE-2, REPEAT-1.
+    #[test]
+    fn whatever_waits_forgives_and_repeats_is_in_every_picture() {
+        let definition = samples::everything();
+        let said = [
+            "limit payments: 10 at a time, by key tenant",
+            "charge, recover declined",
+            "sleep 24 h",
+            "wait for signal approval, recover nobody, timeout 48 h",
+            "sleep until delivery",
+            "if it fails, recover ask/recover",
+            "2 items may fail",
+            "gather results and failures items/gather",
+            "again until/again",
+            "at most 10 rounds",
+            "30 s between rounds",
+            "if anything fails · recover (recover)",
+            "nightly · @daily",
+        ];
+        for (format, file) in [(Format::Svg, "svg"), (Format::Mermaid, "mermaid"), (Format::Dot, "dot")] {
+            let picture = render(&definition, "everything", format);
+            for text in said {
+                assert!(picture.contains(text), "{text}: {picture}");
+            }
+            insta::assert_snapshot!(format!("everything.{file}"), picture);
+        }
+    }
+
     #[test]
     fn every_node_is_drawn_once_in_every_picture() {
         for (name, definition) in samples::all() {

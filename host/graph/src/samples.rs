@@ -1,9 +1,11 @@
 //! Flows for the tests: the shapes of the examples, and what goes wrong.
 
 use faas_flow_core::definition::{
-    AggregateInputs, Backoff, Branch, Branches, Call, Carries, Dag, Definition, Edge, Node, NodeKind, Operation,
-    Operations, RecoverNode, Repeat, Tolerate,
+    AggregateInputs, Backoff, Branch, Branches, Call, Carries, Dag, Definition, Edge, Limit, Node, NodeKind, Operation,
+    Operations, RecoverNode, Repeat, SignalSource, Tolerate, WaitFor,
 };
+use faas_flow_core::limit::Figures;
+use faas_flow_core::schedule::Schedule;
 
 pub(crate) fn apply(target: &str) -> Operation {
     Operation::Apply(Call { target: target.into(), ..Call::default() })
@@ -149,6 +151,40 @@ pub(crate) fn catching() -> Definition {
     flow(Dag { recover_nodes, recover, ..dag(nodes, edges(&[("n1", "F")])) })
 }
 
+/// Everything with which a flow waits, forgives and repeats.
+pub(crate) fn everything() -> Definition {
+    let figures = Figures { concurrent: Some(10), per_second: None };
+    let limit = Limit { name: "payments".into(), figures, key: Some("tenant".into()) };
+    let charge = Call { target: "charge".into(), recover_from: Some("declined".into()), ..Call::default() };
+    let charge = Operations { list: vec![Operation::Apply(charge)], limit: Some(limit), ..Operations::default() };
+    let wait = WaitFor {
+        signal: SignalSource::Named("approval".into()),
+        timeout_ms: Some(48 * 3600 * 1000),
+        recover_from: Some("nobody".into()),
+    };
+    let ask = vec![
+        Operation::Sleep(24 * 3600 * 1000),
+        apply("remind"),
+        Operation::WaitFor(wait),
+        Operation::SleepUntil("delivery".into()),
+    ];
+    let each = branches("items/split", vec![("", dag(functions(&["ship"]), vec![]))], None);
+    let each = Branches { tolerate: Some(Tolerate::Items(2)), gather: Some("items/gather".into()), ..each };
+    let round = dag(functions(&["poll"]), vec![]);
+    let repeat = Repeat { handler: "until/again".into(), dag: round, most: 10, wait_ms: 30_000 };
+    let nodes = vec![
+        node("charge", NodeKind::Operations(charge)),
+        operations("ask", ask),
+        node("items", NodeKind::ForEach(each)),
+        node("until", NodeKind::Repeat(repeat)),
+    ];
+    let recover_nodes = vec![RecoverNode { node: "ask".into(), recover: "ask/recover".into() }];
+    let schedule = Schedule { name: "nightly".into(), when: "@daily".into(), ..Schedule::default() };
+    let chain = dag(nodes, edges(&[("charge", "ask"), ("ask", "items"), ("items", "until")]));
+    let chain = Dag { recover_nodes, recover: Some("(recover)".into()), ..chain };
+    Definition { schedules: vec![schedule], ..flow(chain) }
+}
+
 /// Names that every format must escape.
 pub(crate) fn awkward() -> Definition {
     let nodes = vec![operations("say \"hi\" [<ü>]", vec![]), operations("b", vec![modify("日本語 & <script>")])];
@@ -166,6 +202,7 @@ pub(crate) fn all() -> Vec<(&'static str, Definition)> {
         ("measured", measured()),
         ("catching", catching()),
         ("repeated", repeated()),
+        ("everything", everything()),
     ]
 }
 

@@ -87,7 +87,10 @@ impl NodeAttempt<'_> {
                 in_turn(at).await;
                 let ended = match ended {
                     Ok(payload) => Ok(self.live.fetch(&payload).await?),
-                    Err(failure) => Err(Failed { failure, status: None }),
+                    Err(failure) => {
+                        let status = failure.answered;
+                        Err(Failed { failure, status })
+                    }
                 };
                 items.push((key, ended));
             }

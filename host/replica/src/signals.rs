@@ -10,8 +10,8 @@ use crate::Error;
 use crate::events::Keys;
 use faas_flow_core::definition::{SignalSource, WaitFor};
 use faas_flow_core::run::{
-    self, Actor, Awaited, Doc, EarlySignals, Event, OperationKind, Phase, Refusal, SentSignal, Side, Suspended, Wait,
-    WaitId,
+    self, ADDRESS_KEY, Actor, Awaited, Doc, EarlySignals, Event, OperationKind, Phase, Refusal, SentSignal, Side,
+    Suspended, Wait, WaitId,
 };
 use faas_flow_core::{
     Code, Content, Failure, FlowName, LONGEST_SLEEP_MS, Millis, Partition, RunId, ShownDuration, SignalName,
@@ -298,7 +298,7 @@ impl SignalAddress {
 
     /// The idempotency key of the signal that is sent to it.
     pub fn key(&self) -> String {
-        format!("url:{}", self.once)
+        format!("{ADDRESS_KEY}{}", self.once)
     }
 
     /// Checks its signature, and then whether it has expired. Without keys, none is signed.

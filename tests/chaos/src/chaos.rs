@@ -2,7 +2,7 @@
 
 use crate::aof::Commits;
 use crate::cases::{Case, VERSIONS, case};
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Run};
 use crate::report::Report;
 use crate::schedule;
 use crate::steps::{self, Notes};
@@ -60,7 +60,9 @@ pub async fn run(options: &Options, folder: &Path) -> Result<Report> {
     let seen =
         |id: &str| notes.lock().unwrap_or_else(PoisonError::into_inner).keys().get(id).copied().unwrap_or_default();
     schedule::check(options, &cluster, &client, seen, &mut report).await?;
-    report.still_running = cluster.runs(options).await?.iter().filter(|run| run.goes_on()).count();
+    let runs = cluster.runs(options).await?;
+    report.still_running = runs.iter().filter(|run| run.goes_on()).count();
+    labels(&cases, &runs, &mut report);
     report.permits_left = permits_left(&cluster).await?;
     report.most_in_flight = notes.lock().unwrap_or_else(PoisonError::into_inner).most_in_flight;
     let mut cases = Arc::unwrap_or_clone(cases);
@@ -163,6 +165,12 @@ async fn submit(case: &Case, client: &Client, gateway: &str, steps: &str, refuse
         let mut request = client.post(&url).body(case.input.clone()).header("X-Faas-Flow-Reqid", &case.id);
         if case.calls_back {
             request = request.header("X-Faas-Flow-Callback-Url", format!("{steps}/callback/{}", case.id));
+        }
+        if let Some(start) = case.start {
+            request = request.header("X-Faas-Flow-Start-At", start);
+        }
+        if let Some(label) = case.label {
+            request = request.header("X-Faas-Flow-Label", label);
         }
         // No caller waits, so that all can begin.
         let why = match request.header("X-Faas-Flow-Wait", "1ms").send().await {
@@ -267,6 +275,18 @@ async fn results(cases: &[Case], failing: &HashSet<String>, client: &Client, gat
             }
         };
         eprintln!("{} of {}: expected `{}`, found `{found}`", case.id, case.flow, case.result);
+    }
+}
+
+/// Compares the labels of runs that are to have some.
+fn labels(cases: &[Case], runs: &[Run], report: &mut Report) {
+    for case in cases.iter().filter(|case| !case.labels.is_empty()) {
+        // A run that is lost has none, and shows as lost.
+        let Some(run) = runs.iter().find(|run| run.id == case.id) else { continue };
+        if run.labels != case.labels {
+            eprintln!("{} of {}: expected the labels {:?}, found {:?}", case.id, case.flow, case.labels, run.labels);
+            report.wrong += 1;
+        }
     }
 }
 

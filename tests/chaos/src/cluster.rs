@@ -12,6 +12,7 @@ use faas_flow_core::run::decode;
 use faas_flow_store::open_state;
 use reqwest::Client;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 use tokio::process::Command;
@@ -218,6 +219,8 @@ pub struct Run {
     #[serde(rename = "request_id")]
     pub id: String,
     pub status: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Run {

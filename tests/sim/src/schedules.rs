@@ -6,7 +6,7 @@ use crate::{Faults, Flows, Outcome, PATIENCE, SKEWS, STORM, Weather, storm};
 use anyhow::{Result, ensure};
 use axum::body::Body;
 use axum::http::Request;
-use faas_flow_core::schedule::{Overlap, ScheduleEntry};
+use faas_flow_core::schedule::{Missed, Overlap, ScheduleEntry};
 use faas_flow_core::{FlowName, Millis};
 use faas_flow_replica::{Dispatch, Settings};
 use faas_flow_scenario::world::World;
@@ -22,11 +22,13 @@ const FLOW: &str = "sync-chain";
 const PERIOD: Millis = 3_000;
 
 /// Simulates a schedule that fires every three seconds, on three replicas of which some die. When all is calm again, it is
-/// paused, and all runs end. No moment may have two runs, or none; and runs overlap only if the policy allows it.
+/// paused, and all runs end. No moment may have two runs, or none if the policy for missed moments gives each of them one; and
+/// runs overlap only if the policy allows it.
 pub fn schedules(flows: &Flows, seed: u64) -> Result<Outcome> {
     let mut rng = fastrand::Rng::with_seed(seed);
     let overlap = rng.choice(Overlap::ALL).map_or(Overlap::Allow, |(_, overlap)| overlap);
-    let line = format!("{FLOW}/tick=every 3s; missed=all; overlap={}; input=hi", overlap.as_str());
+    let missed = rng.choice(Missed::ALL).map_or(Missed::All, |(_, missed)| missed);
+    let line = format!("{FLOW}/tick=every 3s; missed={}; overlap={}; input=hi", missed.as_str(), overlap.as_str());
     let settings = Settings {
         schedules: vec![ScheduleEntry::parse(&line)?],
         dispatch: if rng.bool() { Dispatch::Auto } else { Dispatch::Gateway },
@@ -65,7 +67,7 @@ pub fn schedules(flows: &Flows, seed: u64) -> Result<Outcome> {
             .flat_map(|(_, kept)| kept.waiting.into_iter().chain(kept.firing.into_iter().map(|firing| firing.moment)))
             .collect();
         let runs = every_run(cluster.truth(), RunQuery { flow: Some(flow), ..RunQuery::latest(0) }).await?;
-        wrong.extend(faults_of(&runs, &waiting, (overlap, skew)));
+        wrong.extend(faults_of(&runs, &waiting, (missed, overlap, skew)));
         cluster.end();
         wrong.extend(world.violations());
         let (steps, events, trace) = (world.steps(), world.events(), world.trace());
@@ -89,7 +91,11 @@ async fn pause(cluster: &Arc<Cluster>) -> Result<()> {
 }
 
 /// What is wrong with the runs that the schedule has begun, whose moments are in their ids.
-fn faults_of(runs: &[RunEntry], waiting: &BTreeSet<Millis>, (overlap, skew): (Overlap, u64)) -> Vec<String> {
+fn faults_of(
+    runs: &[RunEntry],
+    waiting: &BTreeSet<Millis>,
+    (missed, overlap, skew): (Missed, Overlap, u64),
+) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut moments = BTreeSet::new();
     for run in runs {
@@ -103,9 +109,10 @@ fn faults_of(runs: &[RunEntry], waiting: &BTreeSet<Millis>, (overlap, skew): (Ov
         wrong.push(format!("there are {} runs only", moments.len()));
     }
     let known: BTreeSet<Millis> = moments.union(waiting).copied().collect();
-    // The others pass over moments at which the run before has not ended.
+    // The others pass over moments at which the run before has not ended, or at which nobody was there for long.
     if let (Some(first), Some(last)) = (known.first(), known.last())
         && matches!(overlap, Overlap::Allow | Overlap::Queue)
+        && missed == Missed::All
     {
         let all = (*first..=*last).step_by(usize::try_from(PERIOD).unwrap_or(1));
         wrong.extend(all.filter(|at| !known.contains(at)).map(|at| format!("the moment {at} has no run")));

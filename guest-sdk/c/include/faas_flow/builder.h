@@ -415,8 +415,8 @@ ff_for_each *ff_for_each_execution(ff_for_each *for_each);
  *  @param for_each The for-each.
  *  @param count At least 1. */
 ff_for_each *ff_for_each_max_parallel(ff_for_each *for_each, uint32_t count);
-/** Lets this number of items fail without failing the for-each. By default none may. An item that fails and is tolerated has no
- *  result: an aggregator does not see it, and a `gather` handler sees its failure.
+/** Lets this number of items fail without failing the for-each. By default none may (fail-fast). An item that fails and is
+ *  tolerated has no result: an aggregator does not see it, and a `gather` handler sees its failure.
  *  @param for_each The for-each.
  *  @param items How many items may fail. */
 ff_for_each *ff_for_each_tolerate(ff_for_each *for_each, uint32_t items);

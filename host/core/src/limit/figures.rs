@@ -118,6 +118,13 @@ impl Pace {
     pub(super) fn after(self, paced_until: u64, now: u64) -> u64 {
         paced_until.max(now).saturating_add(self.interval.ceil() as u64)
     }
+
+    /// What is paced, as far as that is possible at this moment, give or take what clocks may disagree by. More was noted by a
+    /// clock that was ahead. All in microseconds.
+    pub(super) fn plausible(self, paced_until: u64, now: u64, disagreement: u64) -> u64 {
+        let most = now.saturating_add((self.ahead + self.interval).ceil() as u64);
+        if paced_until > most.saturating_add(disagreement) { most } else { paced_until }
+    }
 }
 
 /// Whether a name is one of a limit: 1 to 64 characters of `A-Z a-z 0-9 _ . -`, as names of functions are.

@@ -11,6 +11,12 @@ use std::ops::RangeInclusive;
 /// How many may wait in line for one key. Those who come later ask again after a while.
 pub const MOST_WAITING: usize = 1000;
 
+/// How much longer than a lease a permit may at least be held before it counts as written by a clock that was ahead: a replica
+/// may have a longer lease than the one that reads it, while the operator changes it.
+const MARGIN: Millis = 60_000;
+/// How far the share of a replica may be paced beyond its interval: more was paced before its clock went back. In microseconds.
+const OWN_MARGIN: u64 = 2_000_000;
+
 /// What one key of a limit has given out, and who waits: for all flows that have a limit of this name.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
@@ -119,6 +125,25 @@ impl Line {
         self.holds.retain(|hold| hold.until > now);
         self.queue.retain(|waiter| waiter.asleep.is_some() || waiter.until > now);
         self.paced.retain(|paced| paced.until > micros(now));
+    }
+
+    /// Bounds what a replica has written whose clock was ahead, so that it stops nobody for longer than a lease, or than the time
+    /// of a call at this rate. What is written while clocks disagree by less than a lease stays as it is. Call this after
+    /// [`Line::expire`].
+    pub fn bound(&mut self, allowance: &Allowance, now: Millis, lease: Millis) {
+        let until = now.saturating_add(lease);
+        let most = until.saturating_add(lease.max(MARGIN));
+        for hold in self.holds.iter_mut().filter(|hold| !hold.parked && hold.until > most) {
+            hold.until = until;
+        }
+        for waiter in self.queue.iter_mut().filter(|waiter| waiter.asleep.is_none() && waiter.until > most) {
+            waiter.until = until;
+        }
+        if let Some(pace) = self.pace(allowance) {
+            for paced in self.paced.iter_mut().filter(|paced| allowance.scope.has(&paced.flow)) {
+                paced.until = pace.plausible(paced.until, micros(now), micros(lease));
+            }
+        }
     }
 
     /// Whether it says nothing: nothing is held, nobody waits, and the rate is not used.
@@ -310,6 +335,7 @@ impl Share {
     /// Whether a call may begin now at this rate; if so, it counts.
     pub fn take(&mut self, per_second: f64, now: Millis) -> bool {
         let pace = Pace::new(per_second);
+        self.paced_until = pace.plausible(self.paced_until, micros(now), OWN_MARGIN);
         let may = per_second > 0.0 && pace.next(self.paced_until) <= micros(now);
         if may {
             self.paced_until = pace.after(self.paced_until, micros(now));

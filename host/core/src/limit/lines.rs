@@ -1,5 +1,6 @@
 //! The keys of a limit that are in use, in one document of the store.
 
+use super::figures::Allowance;
 use super::line::Line;
 use crate::Millis;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,11 @@ impl Lines {
             line.expire(now);
             !line.is_empty()
         });
+    }
+
+    /// Bounds what was written by a clock that was ahead, as [`Line::bound`] does.
+    pub fn bound(&mut self, allowance: &Allowance, now: Millis, lease: Millis) {
+        self.keys.values_mut().for_each(|line| line.bound(allowance, now, lease));
     }
 
     /// Whether no key is in use.

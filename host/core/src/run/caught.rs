@@ -180,7 +180,7 @@ impl RunState {
     }
 
     fn tolerate(&mut self, plan: &Plan, parent: &NodePath, path: &ScopePath, caught: Caught, now: Millis) -> Followed {
-        let failure = caught.failure.clone();
+        let failure = Failure { answered: caught.evidence.status, ..caught.failure.clone() };
         self.change_scope(path)?.caught = Some(Box::new(caught));
         if let Some(branches) = &mut self.change(parent)?.branches {
             branches.failed += 1;

@@ -17,11 +17,17 @@ pub const MOST_EARLY_SIGNALS: u32 = 1_000;
 pub const MOST_EARLY_BYTES: u64 = 64 << 20;
 /// How many signals of one name a run remembers that were taken: so long an idempotency key counts.
 const REMEMBERED: usize = 1_000;
+/// How many of those are remembered besides that were sent to signed addresses, each of which works once. Together with the
+/// others they fit into a commit.
+const REMEMBERED_OF_ADDRESSES: usize = 2_000;
+/// With what the idempotency key of a signal begins that was sent to a signed address. Keys that senders choose begin otherwise.
+pub const ADDRESS_KEY: &str = "url:";
 
 /// The signals of one name that have come to a run, and the nodes that wait for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal {
-    /// In the order in which they came. Of those that were taken, the latest thousand.
+    /// In the order in which they came. Of those that were taken, the latest thousand, and the latest two thousand that were
+    /// sent to signed addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub came: Vec<Came>,
     /// In the order in which they began to wait. Some may have given up.
@@ -202,13 +208,26 @@ impl Signal {
 
     /// Drops those that were taken long ago.
     fn forget_old(&mut self) {
-        let taken = self.came.iter().filter(|came| came.body.is_none()).count();
-        let mut superfluous = taken.saturating_sub(REMEMBERED);
+        self.forget(REMEMBERED, |came| !came.is_to_address());
+        self.forget(REMEMBERED_OF_ADDRESSES, Came::is_to_address);
+    }
+
+    /// Drops the oldest of those that were taken and that the filter matches, until there are no more than this.
+    fn forget(&mut self, most: usize, matches: impl Fn(&Came) -> bool) {
+        let may_go = |came: &Came| came.body.is_none() && matches(came);
+        let mut superfluous = self.came.iter().filter(|came| may_go(came)).count().saturating_sub(most);
         self.came.retain(|came| {
-            let goes = superfluous > 0 && came.body.is_none();
+            let goes = superfluous > 0 && may_go(came);
             superfluous -= usize::from(goes);
             !goes
         });
+    }
+}
+
+impl Came {
+    /// Whether it was sent to a signed address.
+    fn is_to_address(&self) -> bool {
+        self.key.as_deref().is_some_and(|key| key.starts_with(ADDRESS_KEY))
     }
 }
 

@@ -3,7 +3,7 @@
 use faas_flow_core::definition::{Branches, Dag, Definition, Exhausted, RecoverNode, Tolerate};
 use faas_flow_core::run::{Effect, Ended, Event, Evidence, Outcome, Progress, Refusal, Report, Task, Withdrawn};
 use faas_flow_core::testing::{
-    Driver, branched, condition, failed, flow, for_each, graph, lone, node, path, payload, sub_dag,
+    Driver, branched, condition, failed, flow, for_each, graph, lone, node, path, payload, reported, sub_dag,
 };
 use faas_flow_core::{Code, Failure, ScopePath, Status};
 
@@ -133,17 +133,7 @@ fn the_handler_gets_the_data_and_the_response_of_what_failed() {
     let mut run = Driver::new(flow(catching_at("a", chain())));
     let work = run.claim("a").unwrap();
     let evidence = Evidence { input: payload("order"), body: Some(payload("declined")), status: Some(402) };
-    let report = Report {
-        labels: faas_flow_core::Labels::new(),
-        outcome: failed(false),
-        response: None,
-        evidence: Some(Box::new(evidence.clone())),
-        input_size: 5,
-        attempts: Vec::new(),
-        tries: Vec::new(),
-        log: None,
-        operations: None,
-    };
+    let report = Report { evidence: Some(Box::new(evidence.clone())), ..reported(failed(false)) };
     run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
     assert_eq!(to_catch(&mut run, "a").1, evidence);
 }
@@ -268,6 +258,20 @@ fn a_gather_handler_gets_the_failure_of_the_only_item() {
         panic!("{:?}", work.task)
     };
     assert_eq!((key.as_str(), failure.code), ("a", Code::CALL_STATUS));
+}
+
+/// TOLERATE-2.
+#[test]
+fn the_failure_of_an_item_has_the_status_because_of_which_its_call_failed() {
+    let mut run = Driver::new(items(gathering(Tolerate::Items(2))));
+    run.execute("F", branched(&[("a", ""), ("b", "")]));
+    let work = run.claim("F[a]/n").unwrap();
+    let evidence = Evidence { body: Some(payload("nowhere")), status: Some(404), ..Evidence::default() };
+    let report = Report { evidence: Some(Box::new(evidence)), ..reported(failed(false)) };
+    let effects = run.step(Event::Complete { path: work.path, token: work.token, report }).unwrap();
+    assert!(matches!(&arrived(&effects)[..], [(_, Err(failure))] if failure.answered == Some(404)), "{effects:?}");
+    let effects = run.execute("F[b]/n", failed(false));
+    assert!(matches!(&arrived(&effects)[..], [(_, Err(failure))] if failure.answered.is_none()), "{effects:?}");
 }
 
 /// TOLERATE-3.

@@ -106,10 +106,8 @@ fn of_signals_with_one_key_one_counts() {
     assert_eq!(dispatched(&driver.step(sent(3, Some("other"), "two")).unwrap()), ["c"]);
 }
 
-/// SIGNAL-3: what was taken long ago is forgotten, and so is its key.
-#[test]
-fn a_run_remembers_the_latest_thousand_signals() {
-    let mut driver = waits();
+/// Sends a thousand signals and two more, with the keys `k0` to `k1001`, each of which a node takes before it waits for another.
+fn take_many(driver: &mut Driver) {
     for number in 0..1_002 {
         let effects = driver.step(sent(number, Some(&format!("k{number}")), "")).unwrap();
         for node in dispatched(&effects) {
@@ -118,6 +116,25 @@ fn a_run_remembers_the_latest_thousand_signals() {
             driver.report(&work, wait(&work)).unwrap();
         }
     }
+}
+
+/// SIGNAL-8.
+#[test]
+fn an_address_works_once_however_many_signals_come_after() {
+    let mut driver = waits();
+    assert_eq!(dispatched(&driver.step(sent(5_000, Some("url:0123456789abcdef"), "")).unwrap()), ["b"]);
+    let work = driver.claim("b").unwrap();
+    driver.report(&work, wait(&work)).unwrap();
+    take_many(&mut driver);
+    assert_eq!(driver.step(sent(5_001, Some("url:0123456789abcdef"), "")).unwrap_err(), Refusal::Repeated);
+    assert!(driver.step(sent(5_002, Some("k0"), "")).is_ok());
+}
+
+/// SIGNAL-3: what was taken long ago is forgotten, and so is its key.
+#[test]
+fn a_run_remembers_the_latest_thousand_signals() {
+    let mut driver = waits();
+    take_many(&mut driver);
     assert_eq!(driver.step(sent(2_000, Some("k1001"), "")).unwrap_err(), Refusal::Repeated);
     assert!(driver.step(sent(2_001, Some("k0"), "")).is_ok());
 }

@@ -262,6 +262,8 @@ fn what_was_caught_is_stored_as_its_golden_file() {
     let (well, ill) = (Ok(payload("out")), Err(failure()));
     assert_eq!((member(&well), member(&ill)), ((3, well.clone()), (3, ill.clone())));
     assert_eq!(encode_member(3, &well), encode(&(3, payload("out"))), "what succeeded is stored as before");
+    let answered = Err(Failure { answered: Some(404), ..failure() });
+    assert_eq!(member(&answered), (3, answered.clone()));
 }
 
 /// SLEEP-3. Documents of nodes that do not sleep are those of the other tests.

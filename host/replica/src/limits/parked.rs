@@ -22,7 +22,8 @@ impl Shard {
         let parked: Vec<(String, Ticket)> = {
             let known = self.known.lock().await;
             let mut state = self.state();
-            if now < state.looked.saturating_add(LOOKS) {
+            // If the clock has gone back, nobody knows how long ago that was.
+            if (state.looked..state.looked.saturating_add(LOOKS)).contains(&now) {
                 return;
             }
             state.looked = now;

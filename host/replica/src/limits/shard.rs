@@ -140,7 +140,7 @@ impl Shard {
         let mut known = self.known.lock().await;
         let asked = self.state().take_pending();
         let lease = services.rules.lease;
-        if asked.is_empty() && !afresh && services.now() < self.state().renewed.saturating_add(lease / 3) {
+        if asked.is_empty() && !afresh && !self.state().must_renew(services.now(), lease) {
             // What was asked for is done, together with something else.
             if known.is_some() && !self.is_due(known.as_ref(), &services) {
                 return;

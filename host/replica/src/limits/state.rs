@@ -136,14 +136,20 @@ impl State {
         }
     }
 
+    /// Whether it is time to renew what this replica has of the document. It is, too, if the clock has gone back.
+    pub(super) fn must_renew(&self, now: Millis, lease: Millis) -> bool {
+        now < self.renewed || now >= self.renewed.saturating_add(lease / 3)
+    }
+
     /// Changes the document as is asked, and renews what this replica has of it, if that is due, or if something else is allowed
     /// than before.
     pub(super) fn apply(&mut self, lines: &mut Lines, asked: &[Asked], on: &On<'_>) -> Done {
         let On { allowance, owner, flow, now, lease } = *on;
         let has_changed = self.allowance != *allowance;
-        let renews = has_changed || now >= self.renewed.saturating_add(lease / 3);
+        let renews = has_changed || self.must_renew(now, lease);
         let mut done = Done { renews, ..Done::default() };
         lines.expire(now);
+        lines.bound(allowance, now, lease);
         // How many leased permits more are used once it is committed, or less.
         let mut uses: HashMap<&str, i32> = HashMap::new();
         // What is given up first makes room for those who ask.

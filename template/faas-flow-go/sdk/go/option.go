@@ -244,7 +244,7 @@ func MaxParallel(count int) BranchOption {
 	return BranchOption{"MaxParallel", places, func(o *branchOptions) { o.maxParallel = &n }}
 }
 
-// Tolerate lets this number of items of a for-each fail without failing it. By default none may.
+// Tolerate lets this number of items of a for-each fail without failing it. By default none may (fail-fast).
 //
 // An item that fails and is tolerated has no result: an [Aggregator] does not see it, and the function of [Gather] sees
 // its failure. The other items continue. If one more item fails, the for-each fails.

@@ -12,7 +12,11 @@ use std::process::Command;
 use tempfile::TempDir;
 
 fn graph(format: &str) -> String {
-    let module = module("conditional-branching");
+    graph_of("conditional-branching", format)
+}
+
+fn graph_of(flow: &str, format: &str) -> String {
+    let module = module(flow);
     run(Path::new("/"), ["graph", "--format", format, module.to_str().unwrap()]).ok()
 }
 
@@ -76,6 +80,26 @@ fn a_mermaid_diagram_nests_as_the_flow_does() {
     assert_eq!((opened.count(), closed.count()), (9, 9), "{mermaid}");
     assert_eq!(lines().filter(|line| line.contains("[\"n")).count(), 8, "{mermaid}");
     assert_eq!(lines().filter(|line| line.contains(" --> ")).count(), 4, "{mermaid}");
+}
+
+#[test]
+fn an_order_is_drawn_with_all_that_it_waits_for_and_forgives_in_every_format() {
+    for format in ["svg", "dot", "mermaid"] {
+        let picture = graph_of("order", format);
+        for text in [
+            "nightly · 0 0 2 ",
+            "wait for signal approval, recover ",
+            ", timeout 24 h",
+            "charge, recover ",
+            "3 tries, limit payments: 10 per second",
+            "of the items may fail",
+            "gather results and failures ",
+            "at most 100 rounds",
+            "1 h between rounds",
+        ] {
+            assert!(picture.contains(text), "{format}: {text}: {picture}");
+        }
+    }
 }
 
 #[test]

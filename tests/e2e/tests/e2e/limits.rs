@@ -51,6 +51,20 @@ async fn two_servers_keep_to_a_rate_together() {
     until("nothing is left in the store", async || world.keys().await == 0).await;
 }
 
+/// LIMIT-3.
+#[tokio::test]
+async fn calls_far_below_a_limit_get_their_permits_from_leases() {
+    let world = World::new(Job::that_takes(0).await).await;
+    let server = world.start("10s");
+    for _ in 0..100 {
+        assert_eq!(server.result("fixture?case=limit&concurrent=1000", "hi").await.ok(), "hi");
+    }
+    let leased = metric(&server, r#"faas_flow_limit_permits_total{from="lease"}"#).await;
+    let stored = metric(&server, r#"faas_flow_limit_permits_total{from="store"}"#).await;
+    assert_eq!(leased + stored, 100);
+    assert!(stored <= 5, "{stored} of 100 permits came from the store");
+}
+
 /// LIMIT-3, LIMIT-4.
 #[tokio::test]
 async fn nodes_that_wait_are_suspended_and_shown_and_go_on_in_order_of_arrival() {

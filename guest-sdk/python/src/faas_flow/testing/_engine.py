@@ -193,7 +193,7 @@ class Engine(Operations):
                     raise
                 tolerated -= 1
                 self._withdraw(response)
-                failed = replace(failing.failed, input=b"", body=None, status=None)
+                failed = replace(failing.failed, input=b"", body=None)
             ended.append(_Ended(branch.key, Value() if nothing else value, failed))
             busy.append(self.now)
             latest = max(latest, self.now)

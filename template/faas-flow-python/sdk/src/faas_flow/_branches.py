@@ -114,7 +114,7 @@ class ForEach:
         return self
 
     def tolerate(self, items: int) -> ForEach:
-        """Lets this number of items fail without failing the for-each. By default none may.
+        """Lets this number of items fail without failing the for-each. By default none may (fail-fast).
 
         An item that fails and is tolerated has no result: an `aggregator` does not see it, and a function of `gather` sees its
         failure. The other items continue. If one more item fails, the for-each fails.

@@ -58,7 +58,7 @@ export declare class ForEach extends Branches {
     /** The dag that runs for each item, the same one each time. */
     get dag(): Dag;
     /**
-     * Lets this number of items fail without failing the for-each. By default none may.
+     * Lets this number of items fail without failing the for-each. By default none may (fail-fast).
      *
      * An item that fails and is tolerated has no result: an {@link Branches.aggregator} does not see it, and a closure of
      * {@link ForEach.gather} sees its failure. The other items continue. If one more item fails, the for-each fails.

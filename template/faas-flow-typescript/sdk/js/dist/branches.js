@@ -76,7 +76,7 @@ export class ForEach extends Branches {
         return this.model.dags.get("");
     }
     /**
-     * Lets this number of items fail without failing the for-each. By default none may.
+     * Lets this number of items fail without failing the for-each. By default none may (fail-fast).
      *
      * An item that fails and is tolerated has no result: an {@link Branches.aggregator} does not see it, and a closure of
      * {@link ForEach.gather} sees its failure. The other items continue. If one more item fails, the for-each fails.

@@ -30,7 +30,7 @@ export class Failing extends Error {
     }
     /** The failure as an item of a for-each has it. */
     get ofItem() {
-        return new Failed({ ...this.facts, input: "", body: undefined, status: undefined });
+        return new Failed({ ...this.facts, input: "", body: undefined });
     }
     /** The text without the path. */
     get pathless() {

@@ -67,7 +67,7 @@ impl Failing {
 
     /// The failure as an item of a for-each has it.
     pub(super) fn of_item(self) -> Failed {
-        Failed { input: Vec::new(), body: None, status: None, ..self.failed }
+        Failed { input: Vec::new(), body: None, ..self.failed }
     }
 
     /// The wait before another try in milliseconds, if the policy allows one after this number of them.
