@@ -14,7 +14,7 @@ use prometheus_client::encoding::prometheus_text;
 use tokio::time::timeout;
 
 use crate::proxy::{Call, identified};
-use crate::{Config, Error, Gateway, path};
+use crate::{Config, Error, Gateway, Visit, path};
 
 const SYNC: &str = "/function";
 const ASYNC: &str = "/async-function";
@@ -49,6 +49,7 @@ struct Incoming {
 }
 
 async fn read(config: &Config, prefix: &str, request: Request) -> Result<Incoming, Response> {
+    Visit::may_begin(request.extensions()).map_err(IntoResponse::into_response)?;
     let (mut parts, body) = request.into_parts();
     let query = parts.uri.query().unwrap_or_default().to_owned();
     let bad = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned()).into_response();

@@ -8,6 +8,7 @@
 //! Time is tokio's. With the queue in memory, functions in this process, a seed, a current-thread runtime and a paused
 //! clock, runs are reproducible.
 
+mod browser;
 mod config;
 mod connections;
 mod counters;
@@ -33,6 +34,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use url::Url;
 
+pub use browser::{BrowserRules, Fault, Visit};
 pub use config::{Config, Faults, Profile, QueueConfig, Retry};
 pub use connections::{Patience, Peer, Stopping, serve};
 pub use counters::Counters;

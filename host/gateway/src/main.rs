@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use axum::response::IntoResponse;
 use clap::{Parser, ValueEnum};
-use faas_flow_gateway::{Config, Faults, Gateway, Patience, Profile, QueueConfig, Retry, Upstream};
+use faas_flow_gateway::{BrowserRules, Config, Faults, Gateway, Patience, Profile, QueueConfig, Retry, Upstream};
 use tokio::signal::unix::{SignalKind, signal};
 use url::Url;
 
@@ -22,6 +23,9 @@ struct Cli {
     /// The port to listen on; 0 for any free port.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// Another name of the gateway, as NAME or NAME:PORT, if it listens on a loopback address. Can be given more than once.
+    #[arg(long = "allowed-host", value_name = "NAME")]
+    allowed_hosts: Vec<String>,
     /// The edition of OpenFaaS to imitate.
     #[arg(long, value_enum, default_value_t = Edition::Ce)]
     profile: Edition,
@@ -168,6 +172,7 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     let address = SocketAddr::new(cli.host, cli.port);
     let listener =
         tokio::net::TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
     let patience = Patience {
         read: Some(cli.read_timeout),
         write: Some(cli.write_timeout),
@@ -175,14 +180,18 @@ async fn serve(cli: Cli) -> anyhow::Result<()> {
     };
     let mut terminated = signal(SignalKind::terminate())?;
     gateway.start();
-    println!("{}", serde_json::json!({ "address": format!("http://{}", listener.local_addr()?) }));
+    println!("{}", serde_json::json!({ "address": format!("http://{address}") }));
     let ended = async move {
         tokio::select! {
             _ = terminated.recv() => {}
             _ = tokio::signal::ctrl_c() => {}
         }
     };
-    let router = gateway.router().merge(gateway.metrics_router());
+    let mut router = gateway.router().merge(gateway.metrics_router());
+    if address.ip().to_canonical().is_loopback() {
+        let rules = BrowserRules::new(address, cli.allowed_hosts, Vec::new());
+        router = rules.over(router, |_, fault| fault.into_response());
+    }
     faas_flow_gateway::serve(listener, router, patience, ended).await;
     let stopped = gateway.stop(cli.stop_limit).await;
     tracing::info!(stopped.cut_off, stopped.queued, "stopped");

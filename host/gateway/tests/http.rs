@@ -8,6 +8,7 @@
 )]
 
 mod common;
+mod program;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use common::{Recorder, serve};
 use faas_flow_gateway::{Config, Function, Gateway, Profile, Unreachable, Upstream};
 use http::{Method, Request, Response};
+use program::Program;
 use reqwest::redirect::Policy;
 use url::Url;
 
@@ -64,6 +66,30 @@ impl Set {
         let response = self.request(method, path).send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
+}
+
+/// The program listens on a loopback address, as the servers of `faas-flow` do, and has their rules.
+#[tokio::test]
+async fn the_program_answers_to_its_own_names_and_no_page_of_another_site() {
+    let function = format!("f={}", nobody().await);
+    let program = Program::start(&["--function", &function, "--allowed-host", "flows.example"]).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let status = async |path: &str, headers: &[(&'static str, &'static str)]| {
+        let request = client.get(format!("{}{path}", program.address));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(status("/healthz", &[]).await, 200);
+    assert_eq!(status("/healthz", &[("host", "flows.example")]).await, 200);
+    assert_eq!(status("/healthz", &[("host", "attacker.example")]).await, 421);
+    assert_eq!(status("/healthz", &[("origin", "http://attacker.example")]).await, 403);
+    for path in ["/function/f", "/async-function/f", "/metrics"] {
+        assert_eq!(status(path, &[("sec-fetch-site", "cross-site")]).await, 403, "{path}");
+    }
+    let link = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    assert_eq!(status("/system/functions", &link).await, 200);
+    assert_eq!(status("/function/f", &link).await, 403);
+    assert_ne!(status("/function/f", &[]).await, 403);
 }
 
 #[tokio::test]

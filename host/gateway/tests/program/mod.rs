@@ -1,4 +1,5 @@
 //! The gateway as a program.
+#![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::process::{ExitStatus, Stdio};
 

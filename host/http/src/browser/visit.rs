@@ -1,6 +1,6 @@
-//! Requests that pages of others sent and that are answered nevertheless, and what they may do.
+//! What requests may do that pages of others sent and that are answered nevertheless.
 
-use super::Fault;
+use super::{Fault, Visit};
 use crate::error::Error;
 use crate::guards::{ControlMethods, Guards};
 use crate::surface::Surface;
@@ -8,33 +8,6 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, Method};
 use std::sync::Arc;
-
-/// What another page may do here. It is kept with the request; requests of the server's own pages and of programs have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Visit {
-    /// A browser opens the address, perhaps since a link of another site leads to it: to read.
-    Link,
-    /// A page of a listed origin: to start runs, and to read their states and results.
-    Listed,
-}
-
-impl Visit {
-    /// Admits a request that begins a run or calls a function.
-    pub fn may_begin(extensions: &Extensions) -> Result<(), Fault> {
-        match extensions.get() {
-            Some(Visit::Link) => Err(Fault::Link),
-            Some(Visit::Listed) | None => Ok(()),
-        }
-    }
-
-    /// Admits a request for a page of the dashboard.
-    pub fn may_look(extensions: &Extensions) -> Result<(), Fault> {
-        match extensions.get() {
-            Some(Visit::Listed) => Err(Fault::Listed),
-            Some(Visit::Link) | None => Ok(()),
-        }
-    }
-}
 
 /// Lets only the server's own pages, and programs, in.
 pub(crate) struct OwnPages;

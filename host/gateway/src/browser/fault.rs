@@ -1,6 +1,8 @@
 //! Why a request is refused that a page in a browser may have sent.
 
+use axum::response::{IntoResponse, Response};
 use faas_flow_core::Code;
+use http::StatusCode;
 
 /// What is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -53,5 +55,16 @@ impl Fault {
             Fault::Host { .. } | Fault::NoHost { .. } => Code::FOREIGN_HOST,
             Fault::Page { .. } | Fault::Link | Fault::Listed => Code::FOREIGN_PAGE,
         }
+    }
+}
+
+/// As text, for a server that has no other form for errors.
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        let status = match self.code() {
+            Code::FOREIGN_HOST => StatusCode::MISDIRECTED_REQUEST,
+            _ => StatusCode::FORBIDDEN,
+        };
+        (status, format!("{}: {self}\n", self.code())).into_response()
     }
 }
