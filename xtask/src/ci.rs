@@ -23,7 +23,14 @@ pub fn run(place: &Place) -> Result<()> {
         }),
         ("licences, bans, sources", |place| {
             let mut deny = CARGO_DENY.command(place);
-            deny.current_dir(&place.root).args(["--workspace", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]);
+            deny.current_dir(&place.root).args([
+                "--workspace",
+                "check",
+                "--hide-inclusion-graph",
+                "bans",
+                "licenses",
+                "sources",
+            ]);
             deny.must("a dependency that deny.toml forbids")
         }),
         ("advisories", crate::advisories::check_if_fetched),

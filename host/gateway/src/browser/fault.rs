@@ -58,13 +58,19 @@ impl Fault {
     }
 }
 
-/// As text, for a server that has no other form for errors.
+/// As text, for the gateway itself, which has no other form for errors, and no key that lets pages of other sites in.
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         let status = match self.code() {
             Code::FOREIGN_HOST => StatusCode::MISDIRECTED_REQUEST,
             _ => StatusCode::FORBIDDEN,
         };
-        (status, format!("{}: {self}\n", self.code())).into_response()
+        let text = match &self {
+            Fault::Page { origin, own } => {
+                format!("a page of another site ({origin}) sent this request: open {own} itself, or send the request with curl")
+            }
+            fault => fault.to_string(),
+        };
+        (status, format!("{}: {text}\n", self.code())).into_response()
     }
 }
