@@ -44,7 +44,7 @@
 //
 // This makes the module, and "faas-flow run", "faas-flow serve" or an image runs it:
 //
-//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags="-s -w" -o flow.wasm .
+//	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -o flow.wasm .
 //
 // Package flowtest runs whole flows, and single functions of them, in tests, without WebAssembly.
 //

@@ -31,7 +31,7 @@ def report(inputs: Inputs) -> str:
     return f"{inputs.text('shout')}! ({inputs.text('count').strip()} words)"
 ```
 
-`componentize-py --world full-flow componentize faas_flow.app --stub-wasi --output flow.wasm`, in the folder with `flow.py`, makes the
+`componentize-py --world full-flow componentize faas_flow.app --output flow.wasm`, in the folder with `flow.py`, makes the
 module, and `faas-flow run`, `faas-flow serve` or an image runs it. In a test, the flow's functions run natively: see
 `faas_flow.testing`.
 
@@ -52,7 +52,8 @@ of a file run once, when the module is built, and the module begins with what th
 | what | what happens instead |
 |---|---|
 | files, network, processes | exceptions, or a crash. Effects belong in functions, which a node calls with `apply` or `request` |
-| clock, random numbers | those of the host if it has them; of a module that was built with `--stub-wasi`, a crash. The module `random` begins with the same state in every run |
+| clock | stands still at the moment at which the run began; sleeping takes no time |
+| random numbers | follow from the run and the node. The module `random` begins with the same state in every run |
 | threads | `RuntimeError` |
 | `async` functions | refused where they are given to the builder: there is no event loop |
 | an `import` inside a function | works for what was imported when the module was built, and raises `ModuleNotFoundError` otherwise |
