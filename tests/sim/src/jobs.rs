@@ -74,7 +74,7 @@ const FLIGHTS: &str = r#"[{"date":"2001/01/01 05:59","delay":3,"origin":"SFO"},
     {"date":"2001/01/02 05:01","delay":40,"origin":"LAX"},{"date":"2001/01/01 17:30","delay":-2,"origin":"SFO"}]"#;
 
 /// Every example, and every construct, alone and nested.
-pub const JOBS: [Job; 92] = [
+pub const JOBS: [Job; 86] = [
     job("greet", "", "Ada"),
     job("greet-typescript", "", "Ada"),
     job("greet-python", "", "Ada"),
@@ -131,8 +131,6 @@ pub const JOBS: [Job; 92] = [
     job("fixture", "case=tolerant-calls", "a\nbad\nc\nd"),
     job("fixture", "case=tolerant-calls", "a\nbad\nc\nd").asks(Asks::Callback),
     job("fixture", "case=tolerant-and-caught", "bad\nb"),
-    job("fixture", "case=caught-rejection", "in"),
-    job("fixture", "case=caught-run", "in"),
     // Rounds, the second of which begin after waits that are longer than replicas sit out.
     job("fixture", "case=rounds", "in"),
     job("fixture", "case=rounds&until=2&waits=7000", "in"),
@@ -160,8 +158,6 @@ pub const JOBS: [Job; 92] = [
     job("fixture", "case=sleep-alone&ms=800", "hi").asks(Asks::Now),
     job("fixture", "case=sleep-and-call&ms=7000&attempts=30", "busy"),
     job("fixture", "case=sleeps-of-items&ms=9000", "abcd"),
-    job("fixture", "case=sleep-as-the-data-says", "20000"),
-    job("fixture", "case=sleep-until", "2023-11-14T22:13:50Z"),
     // Nodes that wait for signals.
     job("fixture", "case=signal", "hi").asks(Asks::Signals(&[("approval", "yes")])),
     job("fixture", "case=signal", "hi").asks(Asks::Signals(&[("approval", LARGE)])),
@@ -170,14 +166,10 @@ pub const JOBS: [Job; 92] = [
         ("signed-by-Cleo", "yes"),
         ("signed-by-Ada", "yes"),
     ])),
-    // One that waits in vain, and goes on with what its handler says.
-    job("fixture", "case=signal-recovered&ms=20000", "hi"),
     // Calls that keep to a limit over all runs.
     job("fixture", "case=limit-items&function=limited&concurrent=2", "abcdef"),
     job("fixture", "case=limit-items&function=limited&concurrent=2", "abc").asks(Asks::Waiting),
     job("fixture", "case=limit-items&limit=rate&rate=2", "abcdef"),
-    // A node that has a permit of its key while it sleeps.
-    job("fixture", "case=limit-of-node-that-sleeps&limit=tenants&concurrent=1&ms=7000", "acme"),
     // Runs that start later: so late that nobody holds them, and soon.
     job("async-chain", "", "hi").asks(Asks::Start("20s")),
     job("parallel-branching", "", LARGE).asks(Asks::Start("500ms")),
