@@ -67,7 +67,9 @@ impl IntoResponse for Fault {
         };
         let text = match &self {
             Fault::Page { origin, own } => {
-                format!("a page of another site ({origin}) sent this request: open {own} itself, or send the request with curl")
+                format!(
+                    "a page of another site ({origin}) sent this request: open {own} itself, or send the request with curl"
+                )
             }
             fault => fault.to_string(),
         };
