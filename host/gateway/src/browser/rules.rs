@@ -130,7 +130,7 @@ impl BrowserRules {
 
 impl<'a> Sender<'a> {
     fn of(headers: &'a HeaderMap) -> Self {
-        // What is no text is no origin of ours.
+        // A value that is not readable text counts as that of another site: no browser sends one for our own pages.
         let text = |name| headers.get(name).map(|value: &HeaderValue| value.to_str().unwrap_or("unreadable"));
         Self { origin: text(header::ORIGIN), site: text(SITE) }
     }
@@ -151,7 +151,7 @@ async fn entry(
         }
         Err(fault) => refuse(request.headers(), fault),
     };
-    // Pages of others cannot embed the answer, as an image or a script, whatever it is.
+    // Browsers then refuse to embed the answer in pages of other sites, for example as an image or a script.
     response.headers_mut().entry(RESOURCE_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     response
 }
